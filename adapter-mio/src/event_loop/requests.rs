@@ -288,7 +288,7 @@ impl Loop {
                 let config = policy.config.as_ref().unwrap_or(&served.options.config);
                 match Body::of(&scope, config.limits.body) {
                     Ok(body) => {
-                        // RFC 9110 10.1.1: "the client [...] expects to receive a 100 (Continue) response"
+                        // RFC 9110 10.1.1: the client "wishes to receive a 100 (Continue) interim response"
                         if !body.is_whole()
                             && opening.input.is_empty()
                             && has_token(scope.fields.all("expect"), "100-continue")

@@ -187,7 +187,7 @@ fn read_body(
         error => error,
     };
     let mut body = Body::of(head, limit).map_err(refused)?;
-    // RFC 9110 10.1.1: "the client [...] expects to receive a 100 (Continue) response"
+    // RFC 9110 10.1.1: the client "wishes to receive a 100 (Continue) interim response"
     if !body.is_whole()
         && wire.unread.is_empty()
         && has_token(head.fields.all("expect"), "100-continue")

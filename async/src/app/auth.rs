@@ -217,7 +217,7 @@ impl<V: Verifier> Auth<V> {
         self
     }
 
-    /// RFC 9110 15.5.2: "The server generating a 401 response MUST send a WWW-Authenticate header field containing at least one
+    /// RFC 9110 15.5.2: "The server generating a 401 response MUST send a WWW-Authenticate header field [...] containing at least one
     /// challenge"; there is none for cookies, so those are a 403.
     fn refusal(&self, tried: bool) -> Response {
         let realm: String = self

@@ -348,7 +348,7 @@ impl HeadReader {
         };
         let mut body = Body::of(head, limit).map_err(refused)?;
         let unread = &mut self.unread;
-        // RFC 9110 10.1.1: "the client [...] expects to receive a 100 (Continue) response"
+        // RFC 9110 10.1.1: the client "wishes to receive a 100 (Continue) interim response"
         let waits = !body.is_whole()
             && unread.is_empty()
             && has_token(head.fields.all("expect"), "100-continue");

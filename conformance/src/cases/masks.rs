@@ -9,7 +9,7 @@ use crate::script::{PROTOCOL, Peer, Script, Step, Trips};
 const CLIENT: &str = "RFC 6455 5.1: \"The server MUST close the connection upon receiving a frame that is not masked.\"";
 const SERVER: &str =
     "RFC 6455 5.1: \"A client MUST close a connection if it detects a masked frame.\"";
-const KEY: &str = "RFC 6455 6.2: \"A server MUST remove masking for data frames received from a client as described in Section 5.3.\" 5.3: \"Octet i of the transformed data (\\\"transformed-octet-i\\\") is the XOR of octet i of the original data with octet at index i modulo 4 of the masking key.\"";
+const KEY: &str = "RFC 6455 6.2: \"A server MUST remove masking for data frames received from a client as described in Section 5.3.\" 5.3: \"Octet i of the transformed data (\\\"transformed-octet-i\\\") is the XOR of octet i of the original data [...] with octet at index i modulo 4 of the masking key [...].\"";
 const FRESH: &str = "RFC 6455 5.3: \"The masking key is a 32-bit value chosen at random by the client. When preparing a masked frame, the client MUST pick a fresh masking key from the set of allowed 32-bit values. The masking key needs to be unpredictable; thus, the masking key MUST be derived from a strong source of entropy.\"";
 const UNPREDICTABLE: &str = "RFC 6455 5.3: \"the masking key for a given frame MUST NOT make it simple for a server/proxy to predict the masking key for a subsequent frame\"; 10.3: clients \"MUST choose a new masking key for each frame, using an algorithm that cannot be predicted by end applications that provide data\".";
 

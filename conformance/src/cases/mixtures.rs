@@ -14,7 +14,7 @@ const CONTROL: &str = concat!(
     "RFC 6455 5.5: \"All control frames MUST have a payload length of 125 bytes or less and MUST NOT be fragmented.\" ",
     validated!()
 );
-const INJECTED: &str = "RFC 6455 5.4: \"Control frames MAY be injected in the middle of a fragmented message. [...] An endpoint MUST be capable of handling control frames in the middle of a fragmented message.\" 5.5.2: it \"SHOULD respond with Pong frame as soon as is practical\".";
+const INJECTED: &str = "RFC 6455 5.4: \"Control frames [...] MAY be injected in the middle of a fragmented message. [...] An endpoint MUST be capable of handling control frames in the middle of a fragmented message.\" 5.5.2: it \"SHOULD respond with Pong frame as soon as is practical\".";
 const RESERVED: &str = "RFC 6455 5.2: at a reserved bit or an unknown opcode, \"the receiving endpoint MUST _Fail the WebSocket Connection_\", wherever it stands.";
 
 const FAILS: &str = "The connection fails with 1002.";

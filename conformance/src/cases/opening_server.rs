@@ -9,12 +9,12 @@ use crate::script::{Script, Setting, Step, Want};
 use crate::verdict::{Verdict, Word};
 
 pub(super) const REFUSE: &str = "RFC 6455 4.2.1: \"If the server, while reading the handshake, finds that the client did not send a handshake that matches the description below [...], the server MUST stop processing the client's handshake and return an HTTP response with an appropriate error code (such as 400 Bad Request).\"";
-const KEY_RULE: &str = "RFC 6455 4.2.1: \"A |Sec-WebSocket-Key| header field with a base64-encoded value that, when decoded, is 16 bytes in length.\"; 11.3.1: it \"MUST NOT appear more than once in an HTTP request\".";
+const KEY_RULE: &str = "RFC 6455 4.2.1: without \"a |Sec-WebSocket-Key| header field with a base64-encoded [...] value that, when decoded, is 16 bytes in length\", \"the server MUST stop processing the client's handshake and return an HTTP response with an appropriate error code\"; 11.3.1: the field \"MUST NOT appear more than once in an HTTP request\".";
 const VERSION: &str = "RFC 6455 4.2.2: \"If this version does not match a version understood by the server, the server MUST abort the WebSocket handshake described in this section and instead send an appropriate HTTP error code (such as 426 Upgrade Required) and a |Sec-WebSocket-Version| header field indicating the version(s) the server is capable of understanding.\"";
 const WHITESPACE: &str = "RFC 9112 5.1: \"A server MUST reject, with a response status code of 400 (Bad Request), any received request message that contains whitespace between a header field name and colon.\"";
 pub(super) const GRAMMAR: &str = "RFC 9112 2.2: at octets that do \"not match the HTTP-message grammar [...], the server SHOULD respond with a 400 (Bad Request) response and close the connection\".";
 const CONTROLS: &str = "RFC 9110 5.5: \"a recipient of CR, LF, or NUL within a field value MUST either reject the message or replace each of those characters with SP before further processing\".";
-const NOT_READ: &str = "RFC 6455 4.2.1: a server MUST refuse what has no \"|Sec-WebSocket-Key| header field with a base64-encoded value that, when decoded, is 16 bytes in length\"; but 4.2.2: \"It is not necessary for the server to base64-decode the |Sec-WebSocket-Key| value.\"";
+const NOT_READ: &str = "RFC 6455 4.2.1: a server MUST refuse what has no \"|Sec-WebSocket-Key| header field with a base64-encoded [...] value that, when decoded, is 16 bytes in length\"; but 4.2.2: \"It is not necessary for the server to base64-decode the |Sec-WebSocket-Key| value.\"";
 const NOT_ASKED: &str = "RFC 9110 7.8: \"A server MUST NOT switch to a protocol that was not indicated by the client in the corresponding request's Upgrade header field.\"";
 const ORDINARY: &str =
     "without these fields it may be an ordinary request, which may have any answer but 101";

@@ -87,7 +87,7 @@ impl Request {
         if !only(fields, "host").is_some_and(is_host) {
             return Err(Refusal::Host);
         }
-        // 4.2.1: "a Request-URI that is either a relative URI or an absolute http/https URI"
+        // 4.2.1: "a /resource name/ [...] (or an absolute HTTP/HTTPS URI containing the /resource name/)"
         if !head.has_target() {
             return Err(Refusal::Target);
         }
@@ -171,7 +171,7 @@ impl Request {
             fields.push("Sec-WebSocket-Accept", accept.as_bytes());
         }
         if let Some(subprotocol) = &accept.subprotocol {
-            // 4.2.2: "the value MUST be one that the client offered", or the client fails the connection
+            // 4.2.2: "The value chosen MUST be derived from the client's handshake, specifically by selecting one of the values", or the client fails the connection
             if !self.head.subprotocols().contains(&subprotocol.as_str()) {
                 return Err(InvalidInput::Subprotocol);
             }

@@ -95,7 +95,7 @@ impl RequestHead {
             .map(ToString::to_string)
     }
 
-    /// RFC 6455 4.1: "one or more comma-separated subprotocols [...] MUST all be unique strings"
+    /// RFC 6455 4.1: "one or more comma-separated subprotocol [...] MUST all be unique strings"
     pub(crate) fn offered(&self) -> Result<Vec<&str>, Malformed> {
         let mut all = Vec::new();
         for field in self.fields.all("sec-websocket-protocol") {

@@ -16,7 +16,7 @@ const WAITS: &str = "RFC 9113 5.5: \"An extension that changes existing protocol
 const REQUEST: &str = "RFC 8441 5: \"The :protocol pseudo-header field MUST be included in the CONNECT request, and it MUST have a value of websocket\"; 4: :scheme and :path \"MUST also be included\".";
 const SUCCESS: &str = "RFC 9113 8.5: a tunnel is established by \"a HEADERS frame containing a 2xx-series status code\".";
 const INTERIM: &str = "RFC 9110 15.2: \"A client MUST be able to parse one or more 1xx responses received prior to a final response\".";
-const REFUSAL: &str = "RFC 6455 4.1: \"If any of the steps above fail [...], the client MUST fail the WebSocket Connection.\" RFC 9113 8.5: without a 2xx status there is no tunnel.";
+const REFUSAL: &str = "RFC 6455 4.1: \"If the server's response does not conform to the requirements for the server's handshake as defined in this section and in Section 4.2.2, the client MUST _Fail the WebSocket Connection_.\" RFC 9113 8.5: without a 2xx status there is no tunnel.";
 const NOT_ASKED: &str = concat!(
     "RFC 6455 4.1: \"If the response includes a |Sec-WebSocket-Protocol| header field and this header field indicates the use of a subprotocol that was not present in the client's handshake [...], the client MUST _Fail the WebSocket Connection_.\" ",
     "So it must with extensions. RFC 8441 5 takes both over."
