@@ -147,7 +147,8 @@ impl Loop {
             return Turn::Wait;
         };
         match peer.stream.shut_down() {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Turn::Wait,
+            // The end of TLS is output that is yet to be taken, and has a time for that.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Turn::Round,
             Err(_) => return Turn::Over,
             Ok(()) => {}
         }
