@@ -1,4 +1,4 @@
-.PHONY: help demo cluster check test test-beside test-others setup simulate lint msrv platforms doc fuzz bench interop browser redis no-std conformance foreign centrifuge packages site wsconform
+.PHONY: help demo cluster check test test-beside test-others test-suite setup simulate lint msrv platforms doc fuzz bench interop browser redis no-std conformance foreign centrifuge packages site wsconform
 # Seconds that each fuzz target runs.
 SECONDS_EACH ?= 10
 
@@ -28,7 +28,8 @@ check: ## what to run on every save: format, lints and tests of core and async, 
 
 # All crates and features together: one build serves all tests.
 TESTS = cargo test --workspace --all-features
-# Test programs that mostly wait for other processes, and those that build mutants: they run beside all others.
+# Test programs that mostly wait for other processes, and those that build mutants: they run beside all others, and so do the suite and the
+# fuzz targets, which have builds of their own.
 BESIDE = browser cluster planted processes realtime
 # All test programs.
 ALL = $(shell cargo metadata --no-deps --format-version 1 | tr '{' '\n' | \
@@ -36,9 +37,7 @@ ALL = $(shell cargo metadata --no-deps --format-version 1 | tr '{' '\n' | \
 
 test: setup ## all tests; installs the foreign peers, a browser, Redis, HAProxy and cargo-fuzz first
 	$(TESTS) --no-run
-	$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-beside test-others
-	conformance/run.sh --quick
-	core/fuzz/run.sh $(SECONDS_EACH)
+	$(MAKE) --no-print-directory --jobs=3 --output-sync=target test-beside test-others test-suite
 
 test-beside:
 	$(TESTS) --no-fail-fast $(BESIDE:%=--test %)
@@ -46,6 +45,10 @@ test-beside:
 test-others:
 	$(TESTS) --no-fail-fast --lib --bins $(patsubst %,--test %,$(filter-out $(BESIDE),$(ALL)))
 	$(TESTS) --no-fail-fast --doc
+
+test-suite:
+	conformance/run.sh --quick
+	core/fuzz/run.sh $(SECONDS_EACH)
 
 setup: interop browser redis centrifuge
 

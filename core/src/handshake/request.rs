@@ -171,7 +171,8 @@ impl Request {
             fields.push("Sec-WebSocket-Accept", accept.as_bytes());
         }
         if let Some(subprotocol) = &accept.subprotocol {
-            // 4.2.2: "The value chosen MUST be derived from the client's handshake, specifically by selecting one of the values", or the client fails the connection
+            // 4.2.2: "The value chosen MUST be derived from the client's handshake, specifically by selecting one of the values", or
+            // the client fails the connection
             if !self.head.subprotocols().contains(&subprotocol.as_str()) {
                 return Err(InvalidInput::Subprotocol);
             }

@@ -91,6 +91,8 @@ impl<'p> Copy<'p> {
             .args(["--test", "simulation", "all_seeds"])
             .current_dir(&self.root)
             .env("CARGO_TARGET_DIR", self.root.join("target"))
+            // A fault changes one line: half of the time of a build from nothing.
+            .env("CARGO_INCREMENTAL", "1")
             .env("RUST_BACKTRACE", "0")
             .env("SIMULATE_TRIES", "20")
             .env_remove("RUSTFLAGS")
