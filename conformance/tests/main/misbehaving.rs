@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -209,6 +209,53 @@ fn what_a_peer_sends_slowly_for_ever_ends_with_the_time_of_the_case() {
         .only("1.1.1")
         .timeout(Duration::from_millis(100));
     failed(&test_against(&suite, drip), "did not come in time");
+}
+
+/// The first connection gets no answer, as from a server that is busy with others; further ones are well.
+fn busy_at_first(mut stream: TcpStream) {
+    static CONNECTIONS: AtomicU32 = AtomicU32::new(0);
+    if !open(&mut stream) {
+        return;
+    }
+    if CONNECTIONS.fetch_add(1, Ordering::SeqCst) == 0 {
+        return drain(stream);
+    }
+    // An empty text message, and a Close frame with a code, both masked.
+    let (mut text, mut close) = ([0; 6], [0; 8]);
+    stream.read_exact(&mut text).unwrap();
+    stream.write_all(&[0x81, 0]).unwrap();
+    stream.read_exact(&mut close).unwrap();
+    let code = [close[6] ^ close[2], close[7] ^ close[3]];
+    stream.write_all(&[0x88, 2, code[0], code[1]]).unwrap();
+}
+
+#[test]
+fn a_server_that_other_cases_kept_busy_is_asked_again() {
+    let agent = test_against(&suite("1.1.1"), busy_at_first);
+    let verdicts: Vec<_> = agent.entries.iter().map(|e| e.outcome.worst()).collect();
+    assert_eq!(verdicts, [Verdict::Ok], "{agent}");
+}
+
+#[test]
+fn a_server_that_is_always_late_is_not() {
+    static CONNECTIONS: AtomicU32 = AtomicU32::new(0);
+    let mute = |mut stream: TcpStream| {
+        if open(&mut stream) {
+            CONNECTIONS.fetch_add(1, Ordering::SeqCst);
+            drain(stream);
+        }
+    };
+    let suite = Suite::new()
+        .only("1.1.*")
+        .only("5.*")
+        .timeout(Duration::from_millis(50));
+    let agent = test_against(&suite, mute);
+    assert_eq!(agent.worst(), Verdict::Failed);
+    let cases = agent.entries.len();
+    assert!(cases > 16, "{cases}");
+    // The echo that tells whether it is dead may be among them.
+    let connections = CONNECTIONS.load(Ordering::SeqCst) as usize;
+    assert!(connections < cases + 16, "{connections} for {cases} cases");
 }
 
 /// Before any case is run, `test` says what is there instead of a server; one that goes away in the middle is no success.
