@@ -87,10 +87,15 @@ def slug(text):
 
 def plain(verdict, result):
     """The sentence, without what differs from case to case of one finding."""
-    # Of the things that were expected instead, the last one tells enough.
+    # Of the things that were expected instead, the last one tells enough, unless what it did is described.
+    described = re.match(r"its? .*?(?=; expected )", result)
     _, also, last = result.rpartition("; expected ")
-    result = f"expected {last}" if also else last.removeprefix(f"{verdict}: ")
+    if described:
+        result = described[0]
+    else:
+        result = f"expected {last}" if also else last.removeprefix(f"{verdict}: ")
     for old, new in [
+        (r"^its answer `[^`]*` ", "its answer "),
         (r"`HTTP/\d\.\d (\d+)[^`]*`", r"\1"),
         (r"HTTP/\d\.\d (\d+)\b.*", r"\1"),
         (r"a (text|binary) message of \d+ octets", "a message"),
