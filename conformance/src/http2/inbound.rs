@@ -182,12 +182,20 @@ impl Session {
         let [a, b, c, d] = *frame.payload.as_slice() else {
             return Err("its RST_STREAM is malformed (RFC 9113 6.4)".into());
         };
-        self.finish(frame.stream, Some(u32::from_be_bytes([a, b, c, d])));
+        let code = u32::from_be_bytes([a, b, c, d]);
+        // RFC 9113 8.1: after a complete response, a server may ask in this way that the rest of the request is not sent.
+        let asks = self.peer == Peer::Server && code == error::NO_ERROR;
+        if !(asks && self.complete.contains(&frame.stream)) {
+            self.finish(frame.stream, Some(code));
+        }
         Ok(())
     }
 
     /// The peer's side of a stream ended.
     fn finish(&mut self, stream: u32, code: Option<u32>) {
+        if code.is_none() {
+            self.complete.insert(stream);
+        }
         if self.main != Some(stream) {
             let incident = Incident::End { stream, code };
             self.beside(incident);

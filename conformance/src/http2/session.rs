@@ -3,7 +3,7 @@
 //! It keeps the rules of the protocol in its own traffic, and finds where the peer breaks one; frames that a case wants to send go out as
 //! they are.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use super::heads::{self, Decoder};
 use super::windows::Windows;
@@ -138,6 +138,8 @@ pub struct Session {
     /// The highest stream of the peer.
     pub(super) last: u32,
     pub(super) ended: bool,
+    /// Streams that the peer ended by END_STREAM.
+    pub(super) complete: BTreeSet<u32>,
     pub(super) over: bool,
     pub(super) deaf: bool,
     pub(super) frames: usize,
@@ -175,6 +177,7 @@ impl Session {
             pings: 0,
             last: 0,
             ended: false,
+            complete: BTreeSet::new(),
             over: false,
             deaf: false,
             frames: 0,

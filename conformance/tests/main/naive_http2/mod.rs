@@ -337,6 +337,10 @@ impl NaiveHttp2 {
                 stream.ended = true;
                 self.send(data(id, "").flags(flag::END_STREAM));
                 self.over |= self.peer == Peer::Client;
+                if self.peer == Peer::Server {
+                    // RFC 9113 8.1: more of the request is not needed. Some servers say so.
+                    self.send(reset(id, error::NO_ERROR));
+                }
             }
             self.streams.insert(id, stream);
         }
