@@ -48,8 +48,10 @@ impl Run {
                 self.record
                     .note(self.now, Who::Suite, "a pong that no ping asked for");
                 if self.tells_pongs {
-                    self.behavior = self.behavior.max(Verdict::Informational);
-                    self.say("a pong came that no ping asked for (5.5.3)".into());
+                    self.behaves(
+                        Verdict::Informational,
+                        "a pong came that no ping asked for (5.5.3)".into(),
+                    );
                 }
                 if self.pongs.unasked > MOST_PINGS {
                     self.fail(format!(
@@ -60,8 +62,10 @@ impl Run {
             }
             // 5.5.1 forbids data after a Close frame, and no other frame; 1.4: "a peer does not send any further data".
             Event::Close(..) if std::mem::replace(&mut self.closed, true) => {
-                self.close = self.close.max(Verdict::NonStrict);
-                self.say("it sent another Close frame after its Close frame (1.4)".into());
+                self.closes(
+                    Verdict::NonStrict,
+                    "it sent another Close frame after its Close frame (1.4)".into(),
+                );
                 None
             }
             Event::Close(..) => {

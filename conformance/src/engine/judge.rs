@@ -37,16 +37,17 @@ impl Run {
                     self.remote = Some((code, reason))
                 }
                 Event::Breach(breach) => {
-                    self.close = Verdict::Failed;
-                    self.say(breach);
+                    self.closes(Verdict::Failed, breach);
                     self.phase = Phase::Over;
                     return true;
                 }
                 Event::Beside(_) => {}
                 _ if self.remote.is_none() => {}
                 event => {
-                    self.close = Verdict::Failed;
-                    self.say(format!("after its Close frame came {}", describe(&event)));
+                    self.closes(
+                        Verdict::Failed,
+                        format!("after its Close frame came {}", describe(&event)),
+                    );
                     self.phase = Phase::Over;
                     return true;
                 }
@@ -61,8 +62,10 @@ impl Run {
         }
         if self.peer == Peer::Server {
             self.waited = Some(Waited::End);
-            self.close = self.close.max(Verdict::FailedByClient);
-            self.say("the server did not end TCP: the client had to (5.5.1)".into());
+            self.closes(
+                Verdict::FailedByClient,
+                "the server did not end TCP: the client had to (5.5.1)".into(),
+            );
         }
         self.phase = Phase::Over;
         true
@@ -142,12 +145,14 @@ impl Run {
     /// Judges the code with which the peer failed the connection: 7.1.7 "SHOULD send a Close frame with an appropriate status code".
     pub(super) fn judge_code(&mut self, codes: &[u16], code: Option<u16>) {
         if !codes.is_empty() && !codes.contains(&code.unwrap_or(1005)) {
-            self.close = self.close.max(Verdict::WrongCode);
-            self.say(format!(
-                "it closed with {}, and not with {}",
-                coded(code),
-                Codes(codes)
-            ));
+            self.closes(
+                Verdict::WrongCode,
+                format!(
+                    "it closed with {}, and not with {}",
+                    coded(code),
+                    Codes(codes)
+                ),
+            );
         }
     }
 
@@ -159,12 +164,14 @@ impl Run {
                 Some(1002 | 1007) => Verdict::WrongCode,
                 _ => Verdict::Informational,
             };
-            self.close = self.close.max(verdict);
-            self.say(format!(
-                "it answered our Close frame with {}, and not with {}",
-                coded(code),
-                Codes(codes)
-            ));
+            self.closes(
+                verdict,
+                format!(
+                    "it answered our Close frame with {}, and not with {}",
+                    coded(code),
+                    Codes(codes)
+                ),
+            );
         }
     }
 

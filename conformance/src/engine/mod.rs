@@ -82,7 +82,8 @@ pub struct Run {
     long: bool,
     behavior: Verdict,
     close: Verdict,
-    says: Option<String>,
+    /// A sentence, and the verdict that it explains.
+    says: Option<(Verdict, String)>,
     remote: Option<(Option<u16>, String)>,
     /// Pings of the peer: their number, and the newest unanswered one.
     pings: u32,
@@ -372,7 +373,9 @@ impl Run {
         Outcome {
             behavior: self.behavior,
             close: self.close,
-            says: self.says.unwrap_or_else(|| "as expected".into()),
+            says: self
+                .says
+                .map_or_else(|| "as expected".into(), |(_, says)| says),
             duration: self.now,
             remote_code: remote_code.flatten(),
             remote_reason,
@@ -459,9 +462,26 @@ impl Run {
         }
     }
 
-    fn say(&mut self, says: String) {
-        if self.phase != Phase::Over && self.says.is_none() {
-            self.says = Some(says);
+    /// The peer's behaviour has this verdict, or a worse one.
+    fn behaves(&mut self, verdict: Verdict, says: String) {
+        self.behavior = self.behavior.max(verdict);
+        self.say(verdict, says);
+    }
+
+    /// How the peer closed has this verdict, or a worse one.
+    fn closes(&mut self, verdict: Verdict, says: String) {
+        self.close = self.close.max(verdict);
+        self.say(verdict, says);
+    }
+
+    /// Keeps the first sentence of the worst verdict.
+    fn say(&mut self, verdict: Verdict, says: String) {
+        let is_worse = self
+            .says
+            .as_ref()
+            .is_none_or(|(before, _)| *before < verdict);
+        if self.phase != Phase::Over && is_worse {
+            self.says = Some((verdict, says));
         }
     }
 
@@ -479,7 +499,7 @@ impl Run {
         if self.phase == Phase::Over {
             return;
         }
-        self.says = Some(says.clone());
+        self.says = Some((verdict, says.clone()));
         self.record
             .note(self.now, Who::Suite, format!("{verdict}: {says}"));
         self.behavior = self.behavior.max(verdict);

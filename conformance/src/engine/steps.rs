@@ -44,8 +44,7 @@ impl Run {
             Step::Pause(time) => self.pause(time, Step::Pause),
             Step::Quiet(time) => match self.pop() {
                 Some(Event::Pong(_)) => {
-                    self.behavior = self.behavior.max(Verdict::NonStrict);
-                    self.say("a pong came late (5.5.2)".into());
+                    self.behaves(Verdict::NonStrict, "a pong came late (5.5.2)".into());
                     Some(Step::Quiet(time))
                 }
                 Some(event) => {
@@ -57,8 +56,10 @@ impl Run {
             Step::Anything(time) => self.anything(time),
             Step::EndsNot(time) => match self.pop() {
                 Some(Event::End(_)) => {
-                    self.behavior = self.behavior.max(Verdict::NonStrict);
-                    self.say("it ended TCP, and did not wait for us to".into());
+                    self.behaves(
+                        Verdict::NonStrict,
+                        "it ended TCP, and did not wait for us to".into(),
+                    );
                     self.over();
                     None
                 }
@@ -152,8 +153,7 @@ impl Run {
             }
             Step::Http2(act) => self.act(act),
             Step::Say(verdict, text) => {
-                self.behavior = self.behavior.max(verdict);
-                self.say(text);
+                self.behaves(verdict, text);
                 None
             }
         }
@@ -197,9 +197,11 @@ impl Run {
     }
 
     pub(super) fn anything(&mut self, time: Duration) -> Option<Step> {
-        self.behavior = self.behavior.max(Verdict::Informational);
         if let Some(event) = self.pop() {
-            self.say(format!("it answered with {}", describe(&event)));
+            self.behaves(
+                Verdict::Informational,
+                format!("it answered with {}", describe(&event)),
+            );
             match event {
                 Event::Close(code, reason) => {
                     self.peer_closed(code, reason);
@@ -211,7 +213,7 @@ impl Run {
         }
         let waits = self.pause(time, Step::Anything);
         if waits.is_none() {
-            self.say("it did nothing".into());
+            self.behaves(Verdict::Informational, "it did nothing".into());
             self.over();
         }
         waits
@@ -230,8 +232,10 @@ impl Run {
         if again.is_some() {
             return Some(Step::FailsWithin(time, codes));
         }
-        self.behavior = self.behavior.max(Verdict::NonStrict);
-        self.say("it saw the fault later than it could have".into());
+        self.behaves(
+            Verdict::NonStrict,
+            "it saw the fault later than it could have".into(),
+        );
         self.record
             .note(self.now, Who::Suite, "the fault was not seen yet");
         None
@@ -260,9 +264,11 @@ impl Run {
                 event = Some(kept);
                 continue;
             }
-            self.behavior = self.behavior.max(branch.verdict);
             if branch.verdict != Verdict::Ok {
-                self.say(format!("{}: {}", branch.verdict, describe(&kept)));
+                self.behaves(
+                    branch.verdict,
+                    format!("{}: {}", branch.verdict, describe(&kept)),
+                );
             }
             match (met, branch.ends, &kept) {
                 // A server that refused may keep TCP open for another request.
@@ -283,8 +289,10 @@ impl Run {
                 return Some(Step::All(all));
             };
             if all.limited && matches!(event, Event::Close(..) | Event::End(_)) {
-                self.behavior = self.behavior.max(Verdict::Informational);
-                self.say(format!("it set a limit: {}", describe(&event)));
+                self.behaves(
+                    Verdict::Informational,
+                    format!("it set a limit: {}", describe(&event)),
+                );
                 match event {
                     Event::Close(code, reason) => self.peer_closed(code, reason),
                     _ => self.over(),
@@ -319,14 +327,18 @@ impl Run {
             if is_pong {
                 // 5.5.3: "the endpoint MAY elect to send a Pong frame for only the most recently processed Ping frame."
                 if !pongs.is_empty() {
-                    self.behavior = self.behavior.max(Verdict::Informational);
-                    self.say("it answered only the newest of several pings (5.5.3)".into());
+                    self.behaves(
+                        Verdict::Informational,
+                        "it answered only the newest of several pings (5.5.3)".into(),
+                    );
                 }
                 all.wants.splice(..0, messages);
             } else {
                 if !pongs.is_empty() {
-                    self.behavior = self.behavior.max(all.late);
-                    self.say("a message came before a pong that was due (5.5.2)".into());
+                    self.behaves(
+                        all.late,
+                        "a message came before a pong that was due (5.5.2)".into(),
+                    );
                 }
                 all.wants.splice(..0, pongs);
             }
@@ -346,8 +358,10 @@ impl Run {
         if self.pause(time, Step::Pause).is_some() {
             return Some(Step::PongWithin(time, payload));
         }
-        self.behavior = self.behavior.max(Verdict::NonStrict);
-        self.say("a pong that was due did not come yet (5.5.2)".into());
+        self.behaves(
+            Verdict::NonStrict,
+            "a pong that was due did not come yet (5.5.2)".into(),
+        );
         None
     }
 
@@ -373,8 +387,10 @@ impl Run {
                 self.steps.clear();
             }
             Event::End(_) => {
-                self.close = self.close.max(Verdict::Unclean.min(self.word.worst()));
-                self.say("it ended TCP without an answer to our Close frame".into());
+                self.closes(
+                    Verdict::Unclean.min(self.word.worst()),
+                    "it ended TCP without an answer to our Close frame".into(),
+                );
                 self.over();
             }
             event => self.wrong(&event, "the answer to our Close frame"),
@@ -477,13 +493,14 @@ impl Run {
                 Ok(Seen::More) => {}
                 Ok(seen) => {
                     if seen == Seen::Allowed {
-                        self.behavior = self.behavior.max(Verdict::Informational);
-                        self.say(format!("instead of {what} came {}", describe(&event)));
+                        self.behaves(
+                            Verdict::Informational,
+                            format!("instead of {what} came {}", describe(&event)),
+                        );
                         self.steps.clear();
                     }
                     if seen == Seen::Lax {
-                        self.behavior = self.behavior.max(Verdict::NonStrict);
-                        self.say(format!("{what}: {}", describe(&event)));
+                        self.behaves(Verdict::NonStrict, format!("{what}: {}", describe(&event)));
                     }
                     match event {
                         Event::Close(code, reason) => {
@@ -538,8 +555,10 @@ impl Run {
             Ok(agreed) => {
                 self.frames_follow(agreed);
                 if agreed.is_none() && !params.is_empty() {
-                    self.behavior = Verdict::Unimplemented;
-                    self.say("permessage-deflate was not agreed on".into());
+                    self.behaves(
+                        Verdict::Unimplemented,
+                        "permessage-deflate was not agreed on".into(),
+                    );
                     self.steps.clear();
                     self.steps
                         .push_back(Step::Close(frame::close(1000, ""), &[]));

@@ -211,6 +211,21 @@ fn what_a_peer_sends_slowly_for_ever_ends_with_the_time_of_the_case() {
     failed(&test_against(&suite, drip), "did not come in time");
 }
 
+/// It closes before it has echoed, which is lax, and then it echoes, which is a fault.
+#[test]
+fn the_sentence_of_a_verdict_explains_the_worst_of_what_was_done() {
+    let hasty = |mut stream: TcpStream| {
+        if open(&mut stream) {
+            let _ = stream.write_all(&[0x88, 2, 0x03, 0xea, 0x81, 1, b'a']);
+            drain(stream);
+        }
+    };
+    failed(
+        &test_against(&suite("4.1.4"), hasty),
+        "after its Close frame",
+    );
+}
+
 /// The first connection gets no answer, as from a server that is busy with others; further ones are well.
 fn busy_at_first(mut stream: TcpStream) {
     static CONNECTIONS: AtomicU32 = AtomicU32::new(0);

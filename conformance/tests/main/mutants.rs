@@ -170,7 +170,10 @@ fn each_mutant_is_caught_by_the_case_that_should_and_its_sound_twin_is_not() {
     let mut wrong = Vec::new();
     for (fault, peer, case, verdict) in MUTANTS {
         let mutant = outcome(case, *peer, Some(*fault));
-        if mutant.worst() != *verdict {
+        // Its sentence explains the worst of what it did.
+        let lesser = ["INFORMATIONAL:", "NON-STRICT:", "as expected"];
+        let explains = !lesser.iter().any(|before| mutant.says.starts_with(before));
+        if mutant.worst() != *verdict || *verdict == Failed && !explains {
             wrong.push(format!(
                 "{fault:?} {}: {case} says {}: {}",
                 peer.as_str(),
