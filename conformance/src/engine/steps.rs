@@ -564,6 +564,11 @@ impl Run {
                         .push_back(Step::Close(frame::close(1000, ""), &[]));
                 }
             }
+            // No MUST obliges a server to accept a handshake, though it should rather decline the extension.
+            Err(wrong) if !params.is_empty() && refuses(&head) => {
+                self.behaves(Verdict::NonStrict, wrong);
+                self.over();
+            }
             Err(wrong) => self.violate(wrong),
         }
         None
@@ -576,4 +581,10 @@ impl Run {
         let rest = self.inbox.take_rest();
         self.take(&rest);
     }
+}
+
+/// Returns whether a server answers that it does not take what was asked for.
+fn refuses(head: &Head) -> bool {
+    head.status()
+        .is_some_and(|status| (400..500).contains(&status))
 }

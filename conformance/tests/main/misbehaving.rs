@@ -211,6 +211,27 @@ fn what_a_peer_sends_slowly_for_ever_ends_with_the_time_of_the_case() {
     failed(&test_against(&suite, drip), "did not come in time");
 }
 
+/// No MUST obliges a server to accept a handshake without the extension that was offered.
+#[test]
+fn a_server_that_refuses_handshakes_for_an_extension_is_not_strict() {
+    let plain = |mut stream: TcpStream| {
+        let refusal = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n";
+        let (mut all, mut part) = (Vec::new(), [0; 1024]);
+        while !all.ends_with(b"\r\n\r\n") {
+            let count = stream.read(&mut part).unwrap();
+            assert!(count > 0);
+            all.extend_from_slice(&part[..count]);
+        }
+        let all = String::from_utf8(all).unwrap();
+        assert!(all.contains("permessage-deflate"), "{all}");
+        stream.write_all(refusal).unwrap();
+    };
+    let agent = test_against(&suite("12.1.1"), plain);
+    let outcome = &agent.entries[0].outcome;
+    assert_eq!(outcome.worst(), Verdict::NonStrict, "{agent}");
+    assert!(outcome.says.contains("400"), "{}", outcome.says);
+}
+
 /// It closes before it has echoed, which is lax, and then it echoes, which is a fault.
 #[test]
 fn the_sentence_of_a_verdict_explains_the_worst_of_what_was_done() {
