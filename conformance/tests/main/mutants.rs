@@ -1,18 +1,17 @@
 //! The suite can fail: peers with one fault each are caught, by the case that should catch them and with that verdict.
 
-use crate::naive;
-
-use naive::{Fault, Naive};
 use sansws_conformance::engine::Outcome;
 use sansws_conformance::report::Entry;
 use sansws_conformance::{Peer, Suite, Verdict};
+
+use crate::naive::{Fault, Naive};
+use crate::support::mutants::{self, Mutant};
 
 use Fault::*;
 use Peer::{Client, Server};
 use Verdict::{Failed, FailedByClient, Informational, NonStrict, Unclean, WrongCode};
 
-/// A fault, the role that it is planted in, the case that catches it, and the verdict.
-const MUTANTS: &[(Fault, Peer, &str, Verdict)] = &[
+const MUTANTS: &[Mutant<Fault>] = &[
     (AcceptsReservedBits, Server, "3.1", Failed),
     (AcceptsReservedOpcodes, Server, "4.1.1", Failed),
     (AcceptsLongLengths, Server, "22.1.2", NonStrict),
@@ -167,50 +166,12 @@ fn outcome(case: &str, peer: Peer, fault: Option<Fault>) -> Outcome {
 
 #[test]
 fn each_mutant_is_caught_by_the_case_that_should_and_its_sound_twin_is_not() {
-    let mut wrong = Vec::new();
-    for (fault, peer, case, verdict) in MUTANTS {
-        let mutant = outcome(case, *peer, Some(*fault));
-        // Its sentence explains the worst of what it did.
-        let lesser = ["INFORMATIONAL:", "NON-STRICT:", "as expected"];
-        let explains = !lesser.iter().any(|before| mutant.says.starts_with(before));
-        if mutant.worst() != *verdict || *verdict == Failed && !explains {
-            wrong.push(format!(
-                "{fault:?} {}: {case} says {}: {}",
-                peer.as_str(),
-                mutant.worst(),
-                mutant.says
-            ));
-        }
-        let twin = outcome(case, *peer, None);
-        if !twin.worst().is_good() {
-            wrong.push(format!(
-                "sound twin of {fault:?}: {case} says {}: {}",
-                twin.worst(),
-                twin.says
-            ));
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    mutants::are_caught(MUTANTS, outcome);
 }
 
-/// Every fault that can be planted is in the table.
 #[test]
 fn no_fault_is_left_out() {
-    let source = include_str!("naive/fault.rs");
-    let body = source.split_once('{').map_or("", |(_, body)| body);
-    let names = body
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty() && !line.starts_with("//"));
-    let mut count = 0;
-    for name in names.filter_map(|line| line.strip_suffix(',')) {
-        count += 1;
-        let known = MUTANTS
-            .iter()
-            .any(|(fault, ..)| format!("{fault:?}") == name);
-        assert!(known, "{name} is caught by no case");
-    }
-    assert!(count >= 40, "{count} faults");
+    mutants::are_complete(MUTANTS, include_str!("naive/fault.rs"), 40);
 }
 
 #[test]
@@ -219,20 +180,6 @@ fn the_naive_endpoint_without_a_fault_passes_all_cases() {
         // The long cases of families 9, 12 and 13 are run against core.
         let suite = Suite::new().quick().skip("9.*").skip("12.*").skip("13.*");
         let agent = suite.in_memory("naive", peer, || Box::new(Naive::new(peer, None)));
-        let bad: Vec<String> = agent
-            .entries
-            .iter()
-            .filter(|entry| !entry.outcome.worst().is_good())
-            .map(|entry| {
-                let case = &suite.cases()[entry.case];
-                format!(
-                    "{} {}: {}",
-                    case.id,
-                    entry.outcome.worst(),
-                    entry.outcome.says
-                )
-            })
-            .collect();
-        assert!(bad.is_empty(), "{}:\n{}", peer.as_str(), bad.join("\n"));
+        mutants::is_sound(&suite, &agent);
     }
 }

@@ -6,13 +6,13 @@ use sansws_conformance::{Peer, Suite, Verdict};
 
 use crate::naive::Naive;
 use crate::naive_http2::{Fault, NaiveHttp2};
+use crate::support::mutants::{self, Mutant};
 
 use Fault::*;
 use Peer::{Client, Server};
 use Verdict::{Failed, FailedByClient, Informational};
 
-/// A fault, the role that it is planted in, the case that catches it, and the verdict.
-const MUTANTS: &[(Fault, Peer, &str, Verdict)] = &[
+const MUTANTS: &[Mutant<Fault>] = &[
     (EnablesTwice, Server, "30.1.1", Failed),
     (TakesItBack, Server, "30.1.2", Failed),
     (AcknowledgesNothing, Server, "30.1.1", Failed),
@@ -95,44 +95,12 @@ fn outcome(case: &str, peer: Peer, fault: Option<Fault>) -> Outcome {
 
 #[test]
 fn each_mutant_is_caught_by_the_case_that_should_and_its_sound_twin_is_not() {
-    let mut wrong = Vec::new();
-    for (fault, peer, case, verdict) in MUTANTS {
-        let mutant = outcome(case, *peer, Some(*fault));
-        if mutant.worst() != *verdict {
-            let role = peer.as_str();
-            let found = mutant.worst();
-            wrong.push(format!(
-                "{fault:?} {role}: {case} says {found}: {}",
-                mutant.says
-            ));
-        }
-        let twin = outcome(case, *peer, None);
-        if !twin.worst().is_good() {
-            let found = twin.worst();
-            wrong.push(format!(
-                "sound twin of {fault:?}: {case} says {found}: {}",
-                twin.says
-            ));
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    mutants::are_caught(MUTANTS, outcome);
 }
 
-/// Every fault that can be planted is in the table.
 #[test]
 fn no_fault_is_left_out() {
-    let source = include_str!("naive_http2/fault.rs");
-    let body = source.split_once('{').map_or("", |(_, body)| body);
-    let names = body
-        .lines()
-        .filter_map(|line| line.trim().strip_suffix(','));
-    let mut count = 0;
-    for name in names {
-        count += 1;
-        let known = { MUTANTS.iter() }.any(|(fault, ..)| format!("{fault:?}") == name);
-        assert!(known, "{name} is caught by no case");
-    }
-    assert!(count >= 50, "{count} faults");
+    mutants::are_complete(MUTANTS, include_str!("naive_http2/fault.rs"), 50);
 }
 
 /// The cases about HTTP/2, and those of RFC 6455 and RFC 7692 on a stream.
@@ -145,15 +113,7 @@ fn the_naive_endpoint_without_a_fault_passes_all_cases() {
         let make =
             || -> Box<dyn Subject> { Box::new(NaiveHttp2::new(peer, None, Box::new(naive))) };
         let agent = suite.in_memory("naive", peer, make);
-        let bad: Vec<String> = { agent.entries.iter() }
-            .filter(|entry| !entry.outcome.worst().is_good())
-            .map(|entry| {
-                let case = &suite.cases()[entry.case];
-                let verdict = entry.outcome.worst();
-                format!("{} {verdict}: {}", case.id, entry.outcome.says)
-            })
-            .collect();
-        assert!(bad.is_empty(), "{}:\n{}", peer.as_str(), bad.join("\n"));
+        mutants::is_sound(&suite, &agent);
         assert!(agent.entries.len() > 500, "{}", agent.entries.len());
     }
 }

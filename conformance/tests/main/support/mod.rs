@@ -3,6 +3,7 @@
 pub mod certs;
 pub mod data;
 pub mod foreign;
+pub mod mutants;
 pub mod one_shot;
 pub mod ours;
 pub mod program;

@@ -17,6 +17,8 @@ mod tungstenite_broadcast;
 
 use std::net::TcpListener;
 
+use ::sansws_tokio::{Config, Deflate, Limits};
+
 use crate::runtime::ServeResult;
 use crate::scenario::{Mode, Shape};
 
@@ -155,3 +157,22 @@ const MESSAGE_LIMIT: usize = 64 << 20;
 
 /// The buffer of the plain TCP servers.
 const TCP_BUFFER: usize = 64 << 10;
+
+/// The config of our servers: takes messages of any length that the load sends, and compresses as the mode says.
+fn sansws_config(mode: Mode) -> Config {
+    let limits = Limits {
+        frame: MESSAGE_LIMIT as u64,
+        message: MESSAGE_LIMIT as u64,
+        ..Limits::default()
+    };
+    let takeover = mode == Mode::Takeover;
+    Config {
+        limits,
+        deflate: mode.deflates().then(|| Deflate {
+            own_takeover: takeover,
+            peer_takeover: takeover,
+            ..Deflate::default()
+        }),
+        ..Config::default()
+    }
+}

@@ -3,11 +3,11 @@
 use std::net::TcpListener;
 
 use sansws_mio::{
-    AcceptOptions, Config, Deflate, Endpoint, Hub, Incoming, Limits, Listener, Result, Router,
-    Scope, Server, ServerOptions, Socket,
+    AcceptOptions, Endpoint, Hub, Incoming, Listener, Result, Router, Scope, Server, ServerOptions,
+    Socket,
 };
 
-use super::MESSAGE_LIMIT;
+use super::sansws_config;
 use crate::runtime::ServeResult;
 use crate::scenario::Mode;
 use crate::tls;
@@ -83,25 +83,6 @@ fn server(listener: TcpListener, mode: Mode) -> anyhow::Result<Server> {
     }
     let options = ServerOptions::default()
         .max_connections(65_536)
-        .config(config(mode));
+        .config(sansws_config(mode));
     Ok(Server::new(listener).options(options))
-}
-
-/// Takes messages of any length that the load sends, and compresses as the mode says.
-fn config(mode: Mode) -> Config {
-    let limits = Limits {
-        frame: MESSAGE_LIMIT as u64,
-        message: MESSAGE_LIMIT as u64,
-        ..Limits::default()
-    };
-    let takeover = mode == Mode::Takeover;
-    Config {
-        limits,
-        deflate: mode.deflates().then(|| Deflate {
-            own_takeover: takeover,
-            peer_takeover: takeover,
-            ..Deflate::default()
-        }),
-        ..Config::default()
-    }
 }

@@ -4,12 +4,9 @@ use std::net::TcpListener;
 use std::rc::Rc;
 
 use sansws_smol::IntoService;
-use sansws_smol::{
-    Config, Deflate, Hub, Limits, Listener, Result, Router, Scope, Server, ServerOptions, Upgrade,
-    Wire,
-};
+use sansws_smol::{Hub, Listener, Result, Router, Scope, Server, ServerOptions, Upgrade, Wire};
 
-use super::MESSAGE_LIMIT;
+use super::sansws_config;
 use crate::runtime::ServeResult;
 use crate::scenario::Mode;
 use crate::tls;
@@ -38,7 +35,7 @@ where
         if mode == Mode::Tls {
             listener = listener.tls(tls::server()?);
         }
-        let options = ServerOptions::default().config(config(mode));
+        let options = ServerOptions::default().config(sansws_config(mode));
         let server = Server::new(listener).options(options);
         let spawn = |task| tasks.spawn(task).detach();
         server.serve_local(service, spawn).await?;
@@ -74,25 +71,6 @@ fn router() -> Router {
         .get("/health", "fine\n")
         .layer(|_: &mut Scope| Ok(()))
         .state(())
-}
-
-/// Takes messages of any length that the load sends, and compresses as the mode says.
-fn config(mode: Mode) -> Config {
-    let limits = Limits {
-        frame: MESSAGE_LIMIT as u64,
-        message: MESSAGE_LIMIT as u64,
-        ..Limits::default()
-    };
-    let takeover = mode == Mode::Takeover;
-    Config {
-        limits,
-        deflate: mode.deflates().then(|| Deflate {
-            own_takeover: takeover,
-            peer_takeover: takeover,
-            ..Deflate::default()
-        }),
-        ..Config::default()
-    }
 }
 
 async fn echo(upgrade: Upgrade) -> Result {

@@ -2,15 +2,12 @@
 
 use std::net::TcpListener;
 
-use sansws_tokio::{
-    Config, Deflate, Hub, Limits, Listener, Result, Router, Scope, Server, ServerOptions, Upgrade,
-    Wire,
-};
+use sansws_tokio::{Hub, Listener, Result, Router, Scope, Server, ServerOptions, Upgrade, Wire};
 use sansws_tokio::{IntoService, Service};
 
 use tokio::runtime::Builder;
 
-use super::MESSAGE_LIMIT;
+use super::sansws_config;
 use crate::runtime::ServeResult;
 use crate::scenario::Mode;
 use crate::tls;
@@ -39,7 +36,7 @@ where
         if mode == Mode::Tls {
             listener = listener.tls(tls::server()?);
         }
-        let options = ServerOptions::default().config(config(mode));
+        let options = ServerOptions::default().config(sansws_config(mode));
         Server::new(listener)
             .options(options)
             .serve(service)
@@ -76,25 +73,6 @@ fn router() -> Router {
         .get("/health", "fine\n")
         .layer(|_: &mut Scope| Ok(()))
         .state(())
-}
-
-/// Takes messages of any length that the load sends, and compresses as the mode says.
-fn config(mode: Mode) -> Config {
-    let limits = Limits {
-        frame: MESSAGE_LIMIT as u64,
-        message: MESSAGE_LIMIT as u64,
-        ..Limits::default()
-    };
-    let takeover = mode == Mode::Takeover;
-    Config {
-        limits,
-        deflate: mode.deflates().then(|| Deflate {
-            own_takeover: takeover,
-            peer_takeover: takeover,
-            ..Deflate::default()
-        }),
-        ..Config::default()
-    }
 }
 
 async fn echo(upgrade: Upgrade) -> Result {
