@@ -163,6 +163,9 @@ pub(super) fn say_end(socket: &mut Socket<'_, LoopClient>, closed: &Closed) {
 pub(super) fn end(socket: &mut Socket<'_, LoopClient>, closed: &Closed) {
     let (client, within) = socket.parts();
     client.farewell.note_closed(Some(closed.clone()));
+    // TCP may go on for a while.
+    client.permit = None;
+    drop(std::mem::replace(&mut client.farewell, Farewell::new(None)));
     if let Some((timer, _)) = client.timer.take() {
         within.cancel(timer);
     }
@@ -182,7 +185,10 @@ fn act(socket: &mut Socket<'_, LoopClient>, output: Output) -> Result {
 }
 
 fn close(socket: &mut Socket<'_, LoopClient>, end: &Disconnect) {
-    socket.data().farewell.note_end(end);
+    let client = socket.data();
+    client.farewell.note_end(end);
+    // The client comes back once it knows, perhaps before this connection has ended.
+    client.permit = None;
     let code = CloseCode::new(end.code).unwrap_or(CloseCode::INTERNAL);
     socket.close(code, &end.reason);
 }

@@ -321,6 +321,34 @@ async fn a_user_has_so_many_connections() {
     }
 }
 
+/// It comes back as soon as it is told to, while TCP of its former connection still ends.
+#[tokio::test]
+async fn a_client_that_was_disconnected_counts_no_more() {
+    for on in BOTH {
+        let mut server = start_with(on, |options| options.user_connections = Some(1)).await;
+        let end = json!({"code": 3000, "reason": "elsewhere"});
+        let disconnect = json!({"user": "ada", "disconnect": end});
+        let mut socket = server.connected().await;
+        server.call("disconnect", &disconnect).await;
+        assert!(socket.receive().await.is_err());
+        assert_eq!(socket.closed().unwrap().code(), 3000);
+        let hello = json!({"id": 1, "connect": {}}).to_string();
+        let mut former = Streamed::connect(server.address, &hello).await;
+        for _ in 0..3 {
+            let reply = former.line().await.unwrap();
+            assert!(reply["connect"].is_object(), "{on:?} {reply}");
+            server.call("disconnect", &disconnect).await;
+            let push = former.line().await.unwrap();
+            assert_eq!(push["push"]["disconnect"]["code"], 3000);
+            assert_eq!(former.line().await, None);
+            assert_eq!(server.gone.recv().await.unwrap().1.code, 3000);
+            let next = Streamed::connect(server.address, &hello).await;
+            // TCP of the former one goes on meanwhile.
+            drop(std::mem::replace(&mut former, next));
+        }
+    }
+}
+
 /// A page of another origin can make a browser request a stream of events: it gets a connection, and runs no other command.
 #[tokio::test]
 async fn a_stream_of_events_begins_with_one_command() {
