@@ -624,6 +624,34 @@ async fn commands_beside_a_stream_do_not_fill_memory() {
     }
 }
 
+/// On a runtime nothing is taken of the hub while the stream is full.
+#[tokio::test]
+async fn replies_to_commands_beside_a_stream_do_not_fill_memory() {
+    let server = start_with(On::EventLoop, |_| ()).await;
+    let hello = json!({"id": 1, "connect": {}});
+    let subscribe = json!({"id": 2, "subscribe": {"channel": "chat:a"}});
+    let mut client = Streamed::connect(server.address, &format!("{hello}\n{subscribe}")).await;
+    let reply = client.line().await.unwrap();
+    let session = reply["connect"]["session"].as_str().unwrap().to_owned();
+    let unknown = json!({"id": 3, "publish": {"channel": "nowhere:a", "data": 1}});
+    let many = vec![unknown.to_string(); 1_000].join("\n");
+    let body = json!({"session": session, "data": many}).to_string();
+    // Its replies are not read. Buffers of sockets over loopback hold megabytes.
+    for posted in 0.. {
+        assert!(posted < 1_000, "all replies are kept");
+        assert_eq!(server.post("/emulation", &body).await.0, 204);
+        let channels = server.call("channels", &json!({})).await;
+        if channels["result"]["channels"]["chat:a"].is_null() {
+            break;
+        }
+    }
+    let mut last = Value::Null;
+    while let Some(line) = client.line().await {
+        last = line;
+    }
+    assert_eq!(last["push"]["disconnect"]["code"], 3008);
+}
+
 #[tokio::test]
 async fn what_is_not_of_the_protocol_ends_its_connection_alone() {
     for on in BOTH {
