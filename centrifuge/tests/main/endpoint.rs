@@ -7,7 +7,9 @@ use std::time::Duration;
 use sansws_async::HubEnv;
 use sansws_centrifuge::{Centrifuge, Connect, Disconnect, Namespace, Options, Refusal};
 use sansws_core::hub::{HistoryOptions, HubOptions};
-use sansws_tokio::{ConnectOptions, Hub, Router, Server, ServerHandle, WebSocket, connect};
+use sansws_tokio::{
+    Config, ConnectOptions, ConnectionPolicy, Hub, Router, Server, ServerHandle, WebSocket, connect,
+};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -20,6 +22,9 @@ enum On {
 }
 
 const BOTH: [On; 2] = [On::Runtime, On::EventLoop];
+
+/// Maximum length of a request for a stream, or of commands beside one.
+const BODY: usize = 100 << 10;
 
 /// A server, and the clients that it told are gone.
 struct Running {
@@ -49,13 +54,16 @@ async fn start_with(on: On, change: impl FnOnce(&mut Options)) -> Running {
     change(&mut options);
     let of_hub = options.configure(HubOptions::default());
     let (tell, gone) = unbounded_channel();
+    let mut config = Config::default();
+    config.limits.body = BODY;
+    let policy = ConnectionPolicy::default().config(config);
     let (address, handle) = match on {
         On::Runtime => {
             let hub = Hub::with_options(of_hub);
             let centrifuge = endpoint(&hub, options, tell);
             let router = Router::new()
                 .mount("/api", centrifuge.api("key"))
-                .merge(centrifuge.fallbacks())
+                .merge(centrifuge.fallbacks().policy(policy))
                 .route("/connection/websocket", centrifuge)
                 .hub(&hub);
             let mut server = Server::bind("127.0.0.1:0").await.unwrap();
@@ -71,7 +79,7 @@ async fn start_with(on: On, change: impl FnOnce(&mut Options)) -> Running {
             std::thread::spawn(move || {
                 let router = sansws_mio::Router::new()
                     .mount("/api", centrifuge.loop_api("key"))
-                    .merge(centrifuge.loop_fallbacks())
+                    .merge(centrifuge.loop_fallbacks().policy(policy))
                     .route("/connection/websocket", centrifuge);
                 server.serve(router).unwrap();
             });
@@ -597,6 +605,25 @@ async fn commands_beside_a_stream_need_its_secret() {
         assert_eq!(push["push"]["disconnect"]["code"], 3501);
         assert_eq!(client.line().await, None);
         assert_eq!(post(&session, &ping(6)).await, 404);
+    }
+}
+
+#[tokio::test]
+async fn commands_beside_a_stream_are_as_long_as_its_policy_allows() {
+    for on in BOTH {
+        let server = start_with(on, |_| ()).await;
+        let hello = json!({"id": 1, "connect": {}}).to_string();
+        let mut client = Streamed::connect(server.address, &hello).await;
+        let reply = client.line().await.unwrap();
+        let session = reply["connect"]["session"].as_str().unwrap().to_owned();
+        for (length, status) in [(BODY - 1_000, 204), (BODY, 413)] {
+            let data = "x".repeat(length);
+            let call = json!({"id": 2, "rpc": {"method": "echo", "data": data}});
+            assert_eq!(post_to(&server, &session, &call).await, status, "{on:?}");
+        }
+        let reply = client.line().await.unwrap();
+        let echo = reply["rpc"]["data"].as_str().unwrap();
+        assert_eq!(echo.len(), BODY - 1_000);
     }
 }
 
