@@ -1,9 +1,11 @@
 //! Carriers of the messages of a session: a WebSocket, or a streamed response with requests beside it.
 
-use std::future::Future;
+use std::future::{Future, pending};
 
 use sansws_async::{Error, ReadHalf, Result, Transport, WriteHalf};
-use sansws_core::hub::{ChannelId, ChannelOptions, JoinOptions, Joined, Published, Signal};
+use sansws_core::hub::{
+    ChannelId, ChannelOptions, HubError, JoinOptions, Joined, Published, Signal,
+};
 use sansws_core::message::Message;
 
 /// The way to a client, and its channel of the hub.
@@ -73,7 +75,11 @@ impl<T: Transport + Send + 'static> Carrier for WriteHalf<T> {
     }
 
     async fn signal(&self) -> Result<Signal, Error> {
-        Self::signal(self).await
+        match Self::signal(self).await {
+            // The reader has the end, behind what the client sent before.
+            Err(Error::Hub(HubError::Gone)) => pending().await,
+            signal => signal,
+        }
     }
 }
 

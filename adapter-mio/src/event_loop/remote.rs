@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::task::Wake;
 
 use mio::{Registry, Waker};
+use sansws_common::contain::contain;
 use sansws_core::close::CloseCode;
 use sansws_core::message::{Message, PreparedMessage};
 
@@ -103,7 +104,7 @@ impl Mailbox {
     /// The loop has ended, and takes nothing more.
     pub(crate) fn shut(&self) {
         let rest = self.work().take();
-        drop(rest);
+        let _ = contain(|| drop(rest));
     }
 }
 

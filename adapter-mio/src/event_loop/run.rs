@@ -184,6 +184,8 @@ impl Loop {
         self.tell_traffic();
         let tasks = std::mem::take(&mut self.tasks);
         let _ = contain(|| drop(tasks));
+        let callbacks = std::mem::take(&mut self.callbacks);
+        let _ = contain(|| drop(callbacks));
         self.leave_hubs();
         self.mailbox.shut();
     }

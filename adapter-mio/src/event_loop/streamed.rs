@@ -37,8 +37,8 @@ enum Ending {
     Open,
     /// It is to end; the endpoint does not know.
     Begun(Closed),
-    /// The endpoint says its last words.
-    Told(Closed),
+    /// The endpoint says its last words, for which there is room beside this number of bytes that it sent before.
+    Told(Closed, usize),
     /// The last chunk is in the output.
     Last(Closed),
     /// All is written; the peer ends TCP.
@@ -81,7 +81,11 @@ impl Streamed {
     }
 
     pub(super) fn has_room(&self) -> bool {
-        self.queued() < self.config.limits.write_queue
+        let before = match self.stage {
+            Ending::Told(_, before) => before,
+            _ => 0,
+        };
+        self.queued().saturating_sub(before) < self.config.limits.write_queue
     }
 
     /// Returns when something is due, if nothing happens before.
@@ -95,8 +99,8 @@ impl Streamed {
     /// Adds a message.
     pub(super) fn put(&mut self, kind: MessageKind, message: &[u8]) -> Result<(), SendError> {
         match self.stage {
-            Ending::Open if !self.has_room() => Err(SendError::QueueFull),
-            Ending::Open | Ending::Told(_) => {
+            Ending::Open | Ending::Told(..) if !self.has_room() => Err(SendError::QueueFull),
+            Ending::Open | Ending::Told(..) => {
                 self.format.write(kind, message, &mut self.body);
                 Ok(())
             }
@@ -162,13 +166,13 @@ impl Streamed {
             return None;
         };
         let closed = closed.clone();
-        self.stage = Ending::Told(closed.clone());
+        self.stage = Ending::Told(closed.clone(), self.queued());
         Some(closed)
     }
 
     /// Ends the body: the endpoint has said its last words.
     pub(super) fn end_body(&mut self) {
-        if let Ending::Told(closed) = &self.stage {
+        if let Ending::Told(closed, _) = &self.stage {
             let closed = closed.clone();
             write_chunk(&std::mem::take(&mut self.body), &mut self.out);
             self.out.extend_from_slice(LAST_CHUNK);

@@ -1,5 +1,7 @@
 //! What outlives what: publications their connection, calls a panic, mail a channel; and no loop its end.
 
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Duration;
@@ -7,8 +9,11 @@ use std::time::Duration;
 use sansws_mio::{
     AcceptOptions, Closed, Config, ConnectOptions, ConnectionId, Dialer, Endpoint, Error,
     EventLoop, GroupOptions, Hub, HubError, HubOptions, Incoming, Joined, Loop, QueueLimits,
-    Result, Router, Scope, ServerOptions, Signal, SlowConsumerPolicy, Socket, Target, Timeouts,
+    Response, Result, Router, Scope, ServerOptions, Signal, SlowConsumerPolicy, Socket,
+    StreamFormat, Target, Timeouts, app,
 };
+
+use sansws_std::connect;
 
 use crate::support::groups::{enter, rooms, text, until};
 use crate::support::{Running, echo};
@@ -303,4 +308,67 @@ fn a_client_that_is_not_open_yet_can_be_closed_and_has_no_channel() {
         matches!(&error, Error::Io(error) if error.kind() == std::io::ErrorKind::ConnectionAborted),
         "{error}"
     );
+}
+
+/// A value of an application whose end fails.
+struct Brittle;
+
+impl Drop for Brittle {
+    fn drop(&mut self) {
+        assert!(thread::panicking(), "as planned");
+    }
+}
+
+#[test]
+fn values_of_a_request_whose_ends_panic_harm_nobody() {
+    let server = Running::new(move || {
+        Router::new()
+            .layer(|scope| {
+                scope.attach(Brittle);
+                scope.keep_alive_until_close(Brittle);
+                match scope.path() {
+                    "/refused" => Err(Response::text(403, "no\n")),
+                    _ => Ok(()),
+                }
+            })
+            .route("/", echo)
+            .post("/page", |_| Ok(Response::text(200, "page\n")))
+            .add(app::streamed(
+                ["GET", "POST"],
+                "/stream",
+                StreamFormat::Raw,
+                echo,
+            ))
+    });
+    let request = |method: &str, path: &str| {
+        format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\nx")
+    };
+    for (method, path) in [
+        ("GET", "/refused"),
+        ("GET", "/nowhere"),
+        ("POST", "/page"),
+        ("POST", "/stream"),
+    ] {
+        for rest in ["", "x"] {
+            let mut stream = TcpStream::connect(server.address).unwrap();
+            let whole = request(method, path) + rest;
+            stream.write_all(whole.as_bytes()).unwrap();
+            stream.shutdown(Shutdown::Write).unwrap();
+            let _ = stream.read_to_end(&mut Vec::new());
+        }
+    }
+    for _ in 0..2 {
+        let mut socket = connect(server.url(), ConnectOptions::default()).unwrap();
+        socket.send_text("still").unwrap();
+        assert_eq!(text(&mut socket), "still");
+    }
+    // What has not run when the loop ends is dropped with it.
+    server.remote.run(|within| {
+        let brittle = Brittle;
+        within.after(Duration::from_secs(3_600), move |_| drop(brittle));
+        within.stop();
+    });
+    let brittle = Brittle;
+    server.remote.run(move |_| drop(brittle));
+    server.close();
 }

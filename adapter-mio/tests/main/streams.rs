@@ -99,6 +99,10 @@ impl Endpoint for Stage {
                 });
             }
             "fill" => fill(socket),
+            "fill twice" => {
+                fill(socket);
+                socket.close(CloseCode::NORMAL, "");
+            }
             "trickle" => trickle(socket)?,
             "panic in open" => panic!("in open"),
             "panic later" => {
@@ -152,6 +156,10 @@ impl Endpoint for Stage {
     fn closing(&mut self, socket: &mut Socket<'_, Played>, closed: &Closed) -> Result {
         assert!(!socket.is_open());
         assert_ne!(socket.data().play, "panic in closing", "it panics");
+        if socket.data().play == "fill twice" {
+            fill(socket);
+            return Ok(());
+        }
         send(
             socket,
             &format!("closing {} {}", closed.code(), closed.reason),
@@ -400,6 +408,26 @@ fn a_slow_reader_bounds_the_output_and_misses_nothing() {
         last = next(&told);
     }
     assert_eq!(last, format!("1000 true {messages}"));
+}
+
+#[test]
+fn there_is_room_for_last_words_and_not_for_any_number_of_them() {
+    let (server, told, _) = stage(ServerOptions::default());
+    let play = "fill twice";
+    let post = format!(
+        "POST /raw HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{play}",
+        play.len()
+    );
+    let mut stream = begin(&server, &post);
+    // The endpoint has filled the queue, and once more before it ends.
+    let mut all = read_to(&mut stream, "\r\n\r\n");
+    stream.read_to_string(&mut all).unwrap();
+    let (body, is_whole) = body(&all);
+    assert!(is_whole);
+    let messages = body.len() / LONG;
+    assert!(body.ends_with(&format!("{:0LONG$}", messages - 1)));
+    assert!(messages > (2 << 20) / LONG, "{messages}");
+    assert_eq!(next(&told), format!("1000 true {messages}"));
 }
 
 #[test]

@@ -15,6 +15,8 @@ use sansws_core::http::{Headers, ResponseHead, parse_response};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::sync::oneshot;
 
+use super::NOT_UPGRADABLE;
+
 /// The body of a request, with its type erased.
 pub(super) type AnyBody =
     Pin<Box<dyn Body<Data = Bytes, Error = Box<dyn StdError + Send + Sync>> + Send>>;
@@ -59,6 +61,7 @@ enum Phase {
     /// The request was accepted, and the stack has not yet released the connection.
     Accepted(OnUpgrade),
     Open(TokioIo<Upgraded>),
+    /// The answer was reported, or nobody waits for it any more.
     Over,
 }
 
@@ -181,22 +184,38 @@ impl Bridge {
         let Some((ResponseHead { status, fields }, body)) = split(&answer) else {
             return;
         };
-        let mut body = AnswerBody::Whole(body.to_vec());
+        let mut answered = Answered {
+            status,
+            body: AnswerBody::Whole(body.to_vec()),
+            fields,
+        };
         if let (101, Some(on_upgrade)) = (status, on_upgrade) {
             self.phase = Phase::Accepted(on_upgrade);
+        } else if status == 101 {
+            answered = Answered {
+                status: 500,
+                body: AnswerBody::Whole(NOT_UPGRADABLE.into()),
+                fields: Headers::default(),
+            };
         } else if let (Some(_), AnswerBody::Whole(begun)) =
-            (fields.get("transfer-encoding"), &mut body)
+            (answered.fields.get("transfer-encoding"), &mut answered.body)
         {
             let (ours, theirs) = tokio::io::duplex(AHEAD);
             self.phase = Phase::Streaming(ours);
-            body = AnswerBody::Chunked(std::mem::take(begun), theirs);
+            answered.body = AnswerBody::Chunked(std::mem::take(begun), theirs);
         }
-        // The receiver may be gone.
-        let _ = tell.send(Answered {
-            status,
-            fields,
-            body,
-        });
+        if tell.send(answered).is_err() {
+            // The stack will neither send it nor release the connection: it has answered otherwise, or the client is gone.
+            self.phase = Phase::Over;
+        }
+    }
+
+    /// Returns an error if nothing can be written any more.
+    fn check(&self) -> io::Result<()> {
+        match self.phase {
+            Phase::Over => Err(io::ErrorKind::BrokenPipe.into()),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -243,7 +262,8 @@ impl AsyncWrite for Bridge {
         if let Phase::Streaming(pipe) = &mut this.phase {
             return Pin::new(pipe).poll_write(cx, from);
         }
-        Poll::Ready(Ok(this.put(from)))
+        let taken = this.put(from);
+        Poll::Ready(this.check().map(|()| taken))
     }
 
     fn poll_write_vectored(
@@ -267,7 +287,7 @@ impl AsyncWrite for Bridge {
                 break;
             }
         }
-        Poll::Ready(Ok(taken))
+        Poll::Ready(this.check().map(|()| taken))
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -309,7 +329,8 @@ mod tests {
     /// Writes slices to a new bridge; returns how many bytes it took, and the answer.
     fn write(from: &[&[u8]]) -> (usize, Option<Answered>) {
         let (tell, mut told) = oneshot::channel();
-        let mut bridge = Bridge::new(Vec::new(), None, None, tell);
+        let on_upgrade = ::hyper::upgrade::on(http::Request::new(()));
+        let mut bridge = Bridge::new(Vec::new(), None, Some(on_upgrade), tell);
         let slices: Vec<_> = from.iter().map(|bytes| io::IoSlice::new(bytes)).collect();
         let mut cx = Context::from_waker(Waker::noop());
         let written = Pin::new(&mut bridge).poll_write_vectored(&mut cx, &slices);

@@ -84,10 +84,7 @@ impl Upgrade {
     ) -> Result<Self, Response> {
         let request = checked.map_err(Refusal::response)?;
         let Some(on_upgrade) = extensions.remove::<OnUpgrade>() else {
-            return Err(Response::text(
-                500,
-                "the server does not allow this connection to be upgraded\n",
-            ));
+            return Err(Response::text(500, NOT_UPGRADABLE));
         };
         Ok(Self {
             foreign: ExternalUpgrade::new(request),
@@ -191,6 +188,9 @@ pub async fn drain_when<S: Future>(signal: S, handle: ServerHandle, window: Dura
         handle.drop_all();
     }
 }
+
+/// The answer to a request whose connection the stack, or a layer that makes requests anew, does not hand over.
+const NOT_UPGRADABLE: &str = "the server does not allow this connection to be upgraded\n";
 
 /// How long a connection has for its closing handshake after the drain window.
 const LATE: Duration = Duration::from_secs(5);

@@ -118,7 +118,7 @@ impl RouterService {
     }
 
     /// Starts serving a request.
-    fn begin<B>(&self, mut request: Request<B>) -> Option<(oneshot::Receiver<Answered>, bool)>
+    fn begin<B>(&self, mut request: Request<B>) -> Option<Asked>
     where
         B: Body<Data: Send, Error: Into<Box<dyn StdError + Send + Sync>>> + Send + 'static,
     {
@@ -134,6 +134,7 @@ impl RouterService {
                 .extensions()
                 .get::<Protocol>()
                 .is_some_and(|protocol| protocol.as_str() == "websocket");
+        let is_head = request.method() == Method::HEAD;
         let extensions = std::mem::take(request.extensions_mut());
         let (head, body) = bytes(request, is_extended);
         let (tell, told) = oneshot::channel();
@@ -156,8 +157,20 @@ impl RouterService {
                 });
             }
         }
-        Some((told, is_extended))
+        Some(Asked {
+            told,
+            is_extended,
+            is_head,
+        })
     }
+}
+
+/// A request whose answer is awaited.
+#[derive(Debug)]
+struct Asked {
+    told: oneshot::Receiver<Answered>,
+    is_extended: bool,
+    is_head: bool,
 }
 
 impl<B> tower_service::Service<Request<B>> for RouterService
@@ -179,21 +192,23 @@ where
 
 /// The future of an answer.
 #[derive(Debug)]
-pub struct Answering(Option<(oneshot::Receiver<Answered>, bool)>);
+pub struct Answering(Option<Asked>);
 
 impl Future for Answering {
     type Output = Result<Response<Answer>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         // Too many requests are being refused to send an explanation.
-        let Some((told, is_extended)) = &mut self.0 else {
+        let Some(asked) = &mut self.0 else {
             return Poll::Ready(Ok(empty(StatusCode::SERVICE_UNAVAILABLE)));
         };
-        Poll::Ready(Ok(match std::task::ready!(Pin::new(told).poll(cx)) {
-            Ok(answered) => respond(answered, *is_extended),
-            // The server dropped the connection.
-            Err(_) => empty(StatusCode::INTERNAL_SERVER_ERROR),
-        }))
+        Poll::Ready(Ok(
+            match std::task::ready!(Pin::new(&mut asked.told).poll(cx)) {
+                Ok(answered) => respond(answered, asked),
+                // The server dropped the connection.
+                Err(_) => empty(StatusCode::INTERNAL_SERVER_ERROR),
+            },
+        ))
     }
 }
 
@@ -203,14 +218,14 @@ fn empty(status: StatusCode) -> Response<Answer> {
     response
 }
 
-fn respond(answered: Answered, is_extended: bool) -> Response<Answer> {
+fn respond(answered: Answered, asked: &Asked) -> Response<Answer> {
     let Answered {
         status,
         fields,
         body,
     } = answered;
     // RFC 8441 5: "a 2xx (Successful) response"; the upgrade fields of HTTP/1.1 are left out
-    let is_tunnel = is_extended && status == 101;
+    let is_tunnel = asked.is_extended && status == 101;
     let status = if is_tunnel { 200 } else { status };
     let kept = |name: &str| match name.to_ascii_lowercase().as_str() {
         "upgrade" | "sec-websocket-accept" => !is_tunnel,
@@ -223,8 +238,14 @@ fn respond(answered: Answered, is_extended: bool) -> Response<Answer> {
         Response::builder().status(status),
         |builder, (name, value)| builder.header(name, value),
     );
+    // RFC 9110 9.3.2: "the server MUST NOT send content in the response"; a stack may do so over HTTP/2.
+    let body = if asked.is_head {
+        Answer::default()
+    } else {
+        Answer::of(body)
+    };
     builder
-        .body(Answer::of(body))
+        .body(body)
         .unwrap_or_else(|_| empty(StatusCode::INTERNAL_SERVER_ERROR))
 }
 

@@ -113,10 +113,10 @@ macro_rules! member {
             /// learn of lost messages. At most 256 wait.
             ///
             /// # Errors
-            /// [`HubError::NoHub`], [`HubError::TooManyChannels`].
+            /// [`HubError::NoHub`], [`HubError::TooManyChannels`]; [`HubError::Gone`] once the connection has ended.
             pub async fn signal(&self) -> Result<Signal, Error> {
                 let channel = self.cell().channel(ChannelOptions::default())?;
-                Ok(channel.signal().await)
+                Ok(channel.signal().await?)
             }
 
             /// Holds back the messages that are queued in the hub, or releases them: what is sent meanwhile precedes them.

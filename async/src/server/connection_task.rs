@@ -6,7 +6,6 @@ use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::PoisonError;
 
 use crate::contain::contain;
 use crate::error::{Error, Result};
@@ -194,7 +193,7 @@ async fn finish<T: Transport>(mut task: ConnectionTask<T>, result: Result) -> Co
         let (outcome, blame) = match &*place {
             Phase::Open(shared) => close_with(shared, result, route).await,
             Phase::Waiting(waiting) => {
-                let (fate, config) = (take(&waiting.slot), &waiting.options.config);
+                let (fate, config) = (waiting.take(), &waiting.options.config);
                 Box::pin(end_unopened(fate, result, route, &handle, config)).await
             }
         };
@@ -287,11 +286,6 @@ where
         };
         Box::pin(finish(task, result)).await
     }
-}
-
-fn take<T>(slot: &Slot<T>) -> UpgradeOutcome<T> {
-    let mut fate = slot.lock().unwrap_or_else(PoisonError::into_inner);
-    std::mem::replace(&mut *fate, UpgradeOutcome::Noted)
 }
 
 /// Closes with the code of the handler's result, unless closed before.

@@ -194,6 +194,14 @@ pub(crate) struct Waiting<T> {
     pub(crate) options: Arc<ServerOptions>,
 }
 
+impl<T> Waiting<T> {
+    /// Takes the outcome: nothing is accepted any more.
+    pub(crate) fn take(&self) -> UpgradeOutcome<T> {
+        let mut fate = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *fate, UpgradeOutcome::Noted)
+    }
+}
+
 impl<T: Transport> Phase<T> {
     /// Returns the side that closed first, and the code, if it was open.
     pub(crate) fn first_close(&self) -> Option<(ClosedBy, u16)> {
@@ -285,12 +293,19 @@ impl<T: Transport> ConnectionTask<T> {
 
 impl<T: Transport> Drop for ConnectionTask<T> {
     fn drop(&mut self) {
-        let Phase::Open(shared) = &self.place else {
-            return;
+        let shared = match &self.place {
+            Phase::Open(shared) => shared,
+            Phase::Waiting(waiting) => {
+                if let UpgradeOutcome::Accepted(shared) = waiting.take() {
+                    shared.engine().cut_off();
+                }
+                return;
+            }
         };
         let (counters, mut engine) = (self.ticket.counters(), shared.engine());
         counters.moved(&engine.unreported());
         let (by, code) = engine.first_close();
         counters.closed(by, code);
+        engine.cut_off();
     }
 }

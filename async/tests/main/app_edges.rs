@@ -289,3 +289,65 @@ fn what_answers_head_has_no_body_also_when_it_refuses() {
         Ok(())
     });
 }
+
+#[test]
+fn a_dropped_connection_is_over_for_halves_that_outlive_its_handler() {
+    run(async {
+        let kept = Arc::new(Mutex::new(None));
+        let keep = Arc::clone(&kept);
+        let splits = move |upgrade: Up| {
+            let keep = Arc::clone(&keep);
+            async move {
+                let (mut reader, mut writer) = upgrade.accept().await?.split();
+                writer.send_text("hello").await?;
+                *keep.lock().unwrap() = Some(writer);
+                while reader.receive().await?.is_some() {}
+                Ok(())
+            }
+        };
+        let server = serve(Routes::new().route("/", splits));
+        let mut socket = server.connect("/").await?;
+        socket.expect_text("hello").await;
+        server.handle().drop_all();
+        server.pass(Duration::from_secs(1)).await;
+        let mut writer = kept.lock().unwrap().take().ok_or("it was accepted")?;
+        let sent = writer.send_text("to nobody").await;
+        assert!(matches!(sent, Err(Error::Disconnect(_))), "{sent:?}");
+        drop(writer);
+        let received = socket.socket().receive().await;
+        assert!(
+            matches!(received, Err(Error::Disconnect(_))),
+            "{received:?}"
+        );
+        Ok(())
+    });
+}
+
+#[test]
+fn a_dropped_request_is_over_for_a_task_that_would_accept_it_later() {
+    run(async {
+        let kept = Arc::new(Mutex::new(None));
+        let keep = Arc::clone(&kept);
+        let keeps = move |upgrade: Up| {
+            *keep.lock().unwrap() = Some(upgrade);
+            std::future::pending::<Result>()
+        };
+        let server = serve(Routes::new().route("/", keeps));
+        let mut connecting = pin!(server.connect("/"));
+        poll_fn(|cx| {
+            let _ = connecting.as_mut().poll(cx);
+            if kept.lock().unwrap().is_none() {
+                return Poll::Pending;
+            }
+            Poll::Ready(())
+        })
+        .await;
+        server.handle().drop_all();
+        server.pass(Duration::from_secs(1)).await;
+        let upgrade = kept.lock().unwrap().take().ok_or("it was asked")?;
+        let accepted = server.run(Duration::from_secs(60), upgrade.accept()).await;
+        assert!(matches!(accepted, Some(Err(Error::Io(_)))), "{accepted:?}");
+        assert_eq!(server.handle().open(), 0);
+        Ok(())
+    });
+}

@@ -446,3 +446,53 @@ fn poll_once<F: Future>(work: Pin<&mut F>) -> Option<F::Output> {
         Poll::Pending => None,
     }
 }
+
+/// A task of its own that waits for signals alone learns of the end of its connection by them.
+#[test]
+fn waiting_for_a_signal_ends_with_the_connection() {
+    run(async {
+        async fn signalled(upgrade: Up) -> Result {
+            let how: String = upgrade.param("how")?;
+            let mut socket = upgrade.accept().await?;
+            loop {
+                let signal = match how.as_str() {
+                    // It ends before anybody waits.
+                    "late" => {
+                        while socket
+                            .receive()
+                            .await
+                            .is_ok_and(|message| message.is_some())
+                        {}
+                        socket.signal().await
+                    }
+                    _ => socket.signal().await,
+                };
+                match signal {
+                    Ok(signal) => socket.send_text(format!("{signal:?}")).await?,
+                    Err(error) => {
+                        assert!(matches!(error, Error::Hub(HubError::Gone)), "{error:?}");
+                        return Ok(());
+                    }
+                }
+            }
+        }
+        let hub = TestHub::new();
+        let server = serve(Routes::new().route("/{how}", signalled).hub(&hub));
+        for how in ["close", "cut", "late", "shutdown"] {
+            let mut socket = server.connect(&format!("/{how}")).await.unwrap();
+            settle(&server, &mut socket).await;
+            match how {
+                "close" | "late" => drop(socket.close(1000, "").await),
+                "cut" => {}
+                _ => {
+                    server.handle().close();
+                    socket.expect_close(1001).await;
+                }
+            }
+            drop(socket);
+            server.pass(Duration::from_secs(1)).await;
+            assert_eq!(hub.metrics().hub.gauges.channels, 0, "{how}");
+        }
+        Ok(())
+    });
+}

@@ -38,8 +38,9 @@ pub struct LoopClient {
     /// Messages that wait until the session takes more, and how many bytes they are.
     ahead: VecDeque<Message>,
     ahead_bytes: usize,
-    /// Replies for which there was no room.
+    /// Replies for which there was no room, and how many bytes they are.
     unsent: VecDeque<Message>,
+    unsent_bytes: usize,
     /// Work that begins once they are sent.
     next: Option<Work>,
     is_paused: bool,
@@ -47,6 +48,9 @@ pub struct LoopClient {
 
 /// Maximum number of messages that are read ahead.
 const AHEAD: usize = 256;
+
+/// Number of bytes of unsent replies at which there may be no more: commands beside a stream are not held back by its output.
+const UNSENT: usize = 1 << 20;
 
 /// Work that a session waits for.
 enum Work {
@@ -83,6 +87,7 @@ impl LoopClient {
             ahead: VecDeque::new(),
             ahead_bytes: 0,
             unsent: VecDeque::new(),
+            unsent_bytes: 0,
             next: None,
             is_paused: false,
         }
@@ -163,6 +168,9 @@ pub(super) fn say_end(socket: &mut Socket<'_, LoopClient>, closed: &Closed) {
 pub(super) fn end(socket: &mut Socket<'_, LoopClient>, closed: &Closed) {
     let (client, within) = socket.parts();
     client.farewell.note_closed(Some(closed.clone()));
+    // TCP may go on for a while.
+    client.permit = None;
+    drop(std::mem::replace(&mut client.farewell, Farewell::new(None)));
     if let Some((timer, _)) = client.timer.take() {
         within.cancel(timer);
     }
@@ -182,17 +190,25 @@ fn act(socket: &mut Socket<'_, LoopClient>, output: Output) -> Result {
 }
 
 fn close(socket: &mut Socket<'_, LoopClient>, end: &Disconnect) {
-    socket.data().farewell.note_end(end);
+    let client = socket.data();
+    client.farewell.note_end(end);
+    // The client comes back once it knows, perhaps before this connection has ended.
+    client.permit = None;
     let code = CloseCode::new(end.code).unwrap_or(CloseCode::INTERNAL);
     socket.close(code, &end.reason);
 }
 
 /// Sends a reply after those that wait for room.
 fn send(socket: &mut Socket<'_, LoopClient>, message: Message) {
-    let has_room = socket.data().unsent.is_empty() && has_sent(socket, &message);
-    if !has_room {
-        socket.data().unsent.push_back(message);
+    if socket.data().unsent.is_empty() && has_sent(socket, &message) {
+        return;
     }
+    let client = socket.data();
+    if client.unsent_bytes >= UNSENT {
+        return close(socket, &Disconnect::slow());
+    }
+    client.unsent_bytes += message.len();
+    client.unsent.push_back(message);
 }
 
 fn send_unsent(socket: &mut Socket<'_, LoopClient>) {
@@ -200,6 +216,7 @@ fn send_unsent(socket: &mut Socket<'_, LoopClient>) {
         if !has_sent(socket, &message) {
             return socket.data().unsent.push_front(message);
         }
+        socket.data().unsent_bytes -= message.len();
     }
 }
 

@@ -7,7 +7,9 @@ use std::time::Duration;
 use sansws_async::HubEnv;
 use sansws_centrifuge::{Centrifuge, Connect, Disconnect, Namespace, Options, Refusal};
 use sansws_core::hub::{HistoryOptions, HubOptions};
-use sansws_tokio::{ConnectOptions, Hub, Router, Server, ServerHandle, WebSocket, connect};
+use sansws_tokio::{
+    Config, ConnectOptions, ConnectionPolicy, Hub, Router, Server, ServerHandle, WebSocket, connect,
+};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -20,6 +22,9 @@ enum On {
 }
 
 const BOTH: [On; 2] = [On::Runtime, On::EventLoop];
+
+/// Maximum length of a request for a stream, or of commands beside one.
+const BODY: usize = 100 << 10;
 
 /// A server, and the clients that it told are gone.
 struct Running {
@@ -49,13 +54,16 @@ async fn start_with(on: On, change: impl FnOnce(&mut Options)) -> Running {
     change(&mut options);
     let of_hub = options.configure(HubOptions::default());
     let (tell, gone) = unbounded_channel();
+    let mut config = Config::default();
+    config.limits.body = BODY;
+    let policy = ConnectionPolicy::default().config(config);
     let (address, handle) = match on {
         On::Runtime => {
             let hub = Hub::with_options(of_hub);
             let centrifuge = endpoint(&hub, options, tell);
             let router = Router::new()
                 .mount("/api", centrifuge.api("key"))
-                .merge(centrifuge.fallbacks())
+                .merge(centrifuge.fallbacks().policy(policy))
                 .route("/connection/websocket", centrifuge)
                 .hub(&hub);
             let mut server = Server::bind("127.0.0.1:0").await.unwrap();
@@ -71,7 +79,7 @@ async fn start_with(on: On, change: impl FnOnce(&mut Options)) -> Running {
             std::thread::spawn(move || {
                 let router = sansws_mio::Router::new()
                     .mount("/api", centrifuge.loop_api("key"))
-                    .merge(centrifuge.loop_fallbacks())
+                    .merge(centrifuge.loop_fallbacks().policy(policy))
                     .route("/connection/websocket", centrifuge);
                 server.serve(router).unwrap();
             });
@@ -318,6 +326,34 @@ async fn a_user_has_so_many_connections() {
         assert_eq!(three.closed().unwrap().code(), 3504);
         one.close(1000, "").await.unwrap();
         server.connected().await;
+    }
+}
+
+/// It comes back as soon as it is told to, while TCP of its former connection still ends.
+#[tokio::test]
+async fn a_client_that_was_disconnected_counts_no_more() {
+    for on in BOTH {
+        let mut server = start_with(on, |options| options.user_connections = Some(1)).await;
+        let end = json!({"code": 3000, "reason": "elsewhere"});
+        let disconnect = json!({"user": "ada", "disconnect": end});
+        let mut socket = server.connected().await;
+        server.call("disconnect", &disconnect).await;
+        assert!(socket.receive().await.is_err());
+        assert_eq!(socket.closed().unwrap().code(), 3000);
+        let hello = json!({"id": 1, "connect": {}}).to_string();
+        let mut former = Streamed::connect(server.address, &hello).await;
+        for _ in 0..3 {
+            let reply = former.line().await.unwrap();
+            assert!(reply["connect"].is_object(), "{on:?} {reply}");
+            server.call("disconnect", &disconnect).await;
+            let push = former.line().await.unwrap();
+            assert_eq!(push["push"]["disconnect"]["code"], 3000);
+            assert_eq!(former.line().await, None);
+            assert_eq!(server.gone.recv().await.unwrap().1.code, 3000);
+            let next = Streamed::connect(server.address, &hello).await;
+            // TCP of the former one goes on meanwhile.
+            drop(std::mem::replace(&mut former, next));
+        }
     }
 }
 
@@ -572,6 +608,25 @@ async fn commands_beside_a_stream_need_its_secret() {
     }
 }
 
+#[tokio::test]
+async fn commands_beside_a_stream_are_as_long_as_its_policy_allows() {
+    for on in BOTH {
+        let server = start_with(on, |_| ()).await;
+        let hello = json!({"id": 1, "connect": {}}).to_string();
+        let mut client = Streamed::connect(server.address, &hello).await;
+        let reply = client.line().await.unwrap();
+        let session = reply["connect"]["session"].as_str().unwrap().to_owned();
+        for (length, status) in [(BODY - 1_000, 204), (BODY, 413)] {
+            let data = "x".repeat(length);
+            let call = json!({"id": 2, "rpc": {"method": "echo", "data": data}});
+            assert_eq!(post_to(&server, &session, &call).await, status, "{on:?}");
+        }
+        let reply = client.line().await.unwrap();
+        let echo = reply["rpc"]["data"].as_str().unwrap();
+        assert_eq!(echo.len(), BODY - 1_000);
+    }
+}
+
 /// A WebSocket would not be read any more; posted commands cannot be held back.
 #[tokio::test]
 async fn commands_beside_a_stream_do_not_fill_memory() {
@@ -594,6 +649,34 @@ async fn commands_beside_a_stream_do_not_fill_memory() {
         let push = client.line().await.unwrap();
         assert_eq!(push["push"]["disconnect"]["code"], 3013);
     }
+}
+
+/// On a runtime nothing is taken of the hub while the stream is full.
+#[tokio::test]
+async fn replies_to_commands_beside_a_stream_do_not_fill_memory() {
+    let server = start_with(On::EventLoop, |_| ()).await;
+    let hello = json!({"id": 1, "connect": {}});
+    let subscribe = json!({"id": 2, "subscribe": {"channel": "chat:a"}});
+    let mut client = Streamed::connect(server.address, &format!("{hello}\n{subscribe}")).await;
+    let reply = client.line().await.unwrap();
+    let session = reply["connect"]["session"].as_str().unwrap().to_owned();
+    let unknown = json!({"id": 3, "publish": {"channel": "nowhere:a", "data": 1}});
+    let many = vec![unknown.to_string(); 1_000].join("\n");
+    let body = json!({"session": session, "data": many}).to_string();
+    // Its replies are not read. Buffers of sockets over loopback hold megabytes.
+    for posted in 0.. {
+        assert!(posted < 1_000, "all replies are kept");
+        assert_eq!(server.post("/emulation", &body).await.0, 204);
+        let channels = server.call("channels", &json!({})).await;
+        if channels["result"]["channels"]["chat:a"].is_null() {
+            break;
+        }
+    }
+    let mut last = Value::Null;
+    while let Some(line) = client.line().await {
+        last = line;
+    }
+    assert_eq!(last["push"]["disconnect"]["code"], 3008);
 }
 
 #[tokio::test]

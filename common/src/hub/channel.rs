@@ -154,8 +154,12 @@ impl Channel {
     }
 
     /// Waits for a signal.
-    pub async fn signal(&self) -> Signal {
-        poll_fn(|cx| self.node.state().signals.poll(self.id, cx)).await
+    ///
+    /// # Errors
+    /// [`HubError::Gone`] once the connection has ended.
+    pub async fn signal(&self) -> Result<Signal, HubError> {
+        let signal = poll_fn(|cx| self.node.state().signals.poll(self.id, cx)).await;
+        signal.ok_or(HubError::Gone)
     }
 
     /// Publishes, and waits for no result. Without room, the waker is woken when there is some.

@@ -1,6 +1,6 @@
 //! A channel without a connection: its owner takes what is queued for it.
 
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -138,6 +138,10 @@ impl HubChannel {
 
     /// Waits for a signal; see `WebSocket::signal`.
     pub async fn signal(&self) -> Signal {
-        self.channel().signal().await
+        match self.channel().signal().await {
+            Ok(signal) => signal,
+            // It ends only when it is dropped.
+            Err(_) => pending().await,
+        }
     }
 }

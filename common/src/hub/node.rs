@@ -478,6 +478,8 @@ impl State {
 
     pub(super) fn retire(&mut self, now: Instant, id: ChannelId) {
         self.hub.retire(now, id);
+        let waker = self.signals.end(id);
+        self.disappointed.extend(waker);
         self.disappoint(id);
     }
 

@@ -21,6 +21,8 @@ struct Queue {
     /// Bytes of texts.
     bytes: usize,
     waker: Option<Waker>,
+    /// The connection has ended.
+    ended: bool,
 }
 
 impl Queue {
@@ -72,16 +74,24 @@ impl Signals {
         self.0.remove(&id).unwrap_or_default().signals
     }
 
-    /// Takes the next signal, or registers the waker.
-    pub(super) fn poll(&mut self, id: ChannelId, cx: &Context<'_>) -> Poll<Signal> {
+    /// Takes the next signal, or registers the waker; `None` once none follows.
+    pub(super) fn poll(&mut self, id: ChannelId, cx: &Context<'_>) -> Poll<Option<Signal>> {
         let queue = self.0.entry(id).or_default();
         match queue.pop() {
-            Some(signal) => Poll::Ready(signal),
+            Some(signal) => Poll::Ready(Some(signal)),
+            None if queue.ended => Poll::Ready(None),
             None => {
                 queue.waker = Some(cx.waker().clone());
                 Poll::Pending
             }
         }
+    }
+
+    /// The connection has ended; returns the waker of its handler.
+    pub(super) fn end(&mut self, id: ChannelId) -> Option<Waker> {
+        let queue = self.0.entry(id).or_default();
+        queue.ended = true;
+        queue.waker.take()
     }
 
     /// The channel is closed.

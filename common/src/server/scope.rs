@@ -9,6 +9,7 @@ use std::ops::Deref;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use crate::contain::contain;
 #[cfg(any(feature = "json", feature = "query"))]
 use crate::error::RequestError;
 use crate::error::{Error, Result};
@@ -225,6 +226,19 @@ impl Scope {
     #[doc(hidden)]
     pub fn take_held(&mut self) -> Vec<Box<dyn Any + Send + Sync>> {
         std::mem::take(&mut self.held)
+    }
+}
+
+/// Values of the application end where their request does, often in the middle of our own work.
+impl Drop for Scope {
+    fn drop(&mut self) {
+        let values = (
+            std::mem::take(&mut self.attached),
+            std::mem::take(&mut self.held),
+        );
+        if contain(|| drop(values)).is_err() {
+            let _ = contain(|| tracing::error!("dropping a value of a request panicked"));
+        }
     }
 }
 

@@ -2,14 +2,15 @@
 //! RFC 9112 section 7.1; RFC 9113 section 8.2.2 (no transfer coding over HTTP/2).
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_lite::Stream;
 use http::Extensions;
 use http::header::{HeaderName, HeaderValue};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use sansws_tokio::hyper::RouterExt;
 use sansws_tokio::{
     ConnectOptions, Error, Response, Result, Route, Router, Scope, ServerHandle, StreamedResponse,
@@ -17,7 +18,8 @@ use sansws_tokio::{
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tower::ServiceBuilder;
+use tokio::sync::oneshot;
+use tower::{ServiceBuilder, ServiceExt};
 use tower_http::add_extension::AddExtensionLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::request_id::{
@@ -237,6 +239,92 @@ async fn a_streamed_page_passes_through_in_frames_over_http_2() {
     }
     assert_eq!(received, 3_000_000);
     reaches(&page.dropped, 1).await;
+}
+
+#[tokio::test]
+async fn the_head_of_a_streamed_page_has_no_body_behind_it_over_http_2() {
+    let router = Router::new().add(Route::streamed(["HEAD"], "/rows", async |_: Scope| {
+        let head = Response::new(200).with("Content-Type", "text/csv");
+        Ok(StreamedResponse::new(head, futures_lite::stream::pending()))
+    }));
+    let service = router.into_service().unwrap();
+    let handle = service.handle();
+    // Axum would drop the body before hyper sees it.
+    let service = hyper_util::service::TowerToHyperService::new(service);
+    let (ours, theirs) = tokio::io::duplex(1 << 10);
+    let serving = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+        .serve_connection(TokioIo::new(theirs), service);
+    tokio::spawn(async move { drop(serving.await) });
+    let (mut requests, connection) = h2::client::handshake(ours).await.unwrap();
+    tokio::spawn(async move { drop(connection.await) });
+    let request = http::Request::head("http://test/rows").body(()).unwrap();
+    let (response, _) = requests.send_request(request, true).unwrap();
+    let (head, mut body) = response.await.unwrap().into_parts();
+    assert_eq!(head.status, 200);
+    assert_eq!(head.headers["content-type"], "text/csv");
+    assert!(body.data().await.is_none());
+    std::future::poll_fn(|cx| handle.poll_empty(cx)).await;
+}
+
+/// A layer that makes a request anew must take its extensions over.
+#[tokio::test]
+async fn a_request_without_the_stacks_upgrade_is_not_accepted() {
+    let (tell, told) = oneshot::channel();
+    let once = Arc::new(Mutex::new(Some(tell)));
+    let handler = move |upgrade: Upgrade| {
+        let tell = once.lock().unwrap().take();
+        async move {
+            let tell = tell.ok_or("it is asked once")?;
+            let _ = tell.send(upgrade.accept().await.map(drop));
+            Ok(())
+        }
+    };
+    let service = Router::new().route("/", handler).into_service().unwrap();
+    let request = http::Request::get("/")
+        .header("Host", "test")
+        .header("Connection", "Upgrade")
+        .header("Upgrade", "websocket")
+        .header("Sec-WebSocket-Version", "13")
+        .header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==");
+    let request = request.body(http_body_util::Empty::<bytes::Bytes>::new());
+    let response = service.oneshot(request.unwrap()).await.unwrap();
+    assert_eq!(response.status(), 500);
+    let accepted = told.await.unwrap();
+    assert!(matches!(accepted, Err(Error::Io(_))), "{accepted:?}");
+}
+
+#[tokio::test]
+async fn a_handler_that_accepts_after_a_layer_has_answered_learns_that_it_is_too_late() {
+    let (open, gate) = oneshot::channel::<()>();
+    let (tell, told) = oneshot::channel();
+    let once = Arc::new(Mutex::new(Some((gate, tell))));
+    let late = move |upgrade: Upgrade| {
+        let once = once.lock().unwrap().take();
+        async move {
+            let (gate, tell) = once.ok_or("it is asked once")?;
+            gate.await?;
+            let _ = tell.send(upgrade.accept().await.map(drop));
+            Ok(())
+        }
+    };
+    let service = Router::new().route("/late", late).into_service().unwrap();
+    let handle = service.handle();
+    let impatient = TimeoutLayer::with_status_code(
+        http::StatusCode::REQUEST_TIMEOUT,
+        Duration::from_millis(20),
+    );
+    let url = serve(
+        axum::Router::new()
+            .fallback_service(service)
+            .layer(impatient),
+    )
+    .await;
+    let refused = connect(format!("{url}/late"), ConnectOptions::default()).await;
+    assert!(matches!(refused, Err(Error::Refused(response)) if response.status == 408));
+    open.send(()).unwrap();
+    let accepted = told.await.unwrap();
+    assert!(matches!(accepted, Err(Error::Io(_))), "{accepted:?}");
+    std::future::poll_fn(|cx| handle.poll_empty(cx)).await;
 }
 
 #[tokio::test]

@@ -42,6 +42,18 @@ impl<T: Transport> Engine<T> {
         self.note_end(|ending| ending.note_lost(error));
     }
 
+    /// Nobody drives it any more: it is over for handles that other tasks hold.
+    pub(crate) fn cut_off(&mut self) {
+        if self.is_ended() {
+            return;
+        }
+        self.flags.ended = true;
+        self.connection.end_of_input();
+        self.connection.end_of_output(self.transport.now());
+        self.note_lost(None);
+        self.wakers.wake_all();
+    }
+
     /// Only the first end counts.
     fn note_end(&mut self, note: impl FnOnce(&mut Ending)) {
         if !self.is_ended() {
