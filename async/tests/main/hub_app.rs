@@ -496,3 +496,48 @@ fn waiting_for_a_signal_ends_with_the_connection() {
         Ok(())
     });
 }
+
+/// A handler that asks for signals first still receives what its client sent before its Close.
+#[test]
+fn the_end_of_signals_does_not_precede_messages() {
+    run(async {
+        async fn both(upgrade: Up) -> Result {
+            let (read, write) = upgrade.accept().await?.split();
+            let (mut read, mut count) = (read, 0);
+            loop {
+                let mut signal = pin!(write.signal());
+                let mut receive = pin!(read.receive());
+                let next = std::future::poll_fn(|cx| {
+                    if let Poll::Ready(signal) = signal.as_mut().poll(cx) {
+                        return Poll::Ready(signal.map(|_| false));
+                    }
+                    let received = receive.as_mut().poll(cx);
+                    received.map(|received| received.map(|message| message.is_some()))
+                })
+                .await;
+                match next {
+                    Ok(true) => count += 1,
+                    Ok(false) => break,
+                    Err(error) => {
+                        assert!(matches!(error, Error::Hub(HubError::Gone)), "{error:?}");
+                        break;
+                    }
+                }
+            }
+            assert_eq!(count, 49);
+            Ok(())
+        }
+        let hub = TestHub::new();
+        let server = serve(Routes::new().route("/", both).hub(&hub));
+        let mut socket = server.connect("/").await.unwrap();
+        settle(&server, &mut socket).await;
+        for number in 1..50 {
+            socket.send_text(number.to_string()).await?;
+        }
+        socket.close(1000, "").await?;
+        server.pass(Duration::from_secs(1)).await;
+        assert_eq!(hub.metrics().hub.gauges.channels, 0);
+        assert_eq!(server.handle().metrics().handlers_failed, 0);
+        Ok(())
+    });
+}
