@@ -1,6 +1,6 @@
 .PHONY: help demo cluster check test test-beside test-others test-suite setup simulate lint msrv platforms doc fuzz bench interop browser redis no-std conformance foreign centrifuge packages site wsconform
 # Seconds that each fuzz target runs.
-SECONDS_EACH ?= 10
+SECONDS_EACH ?= 5
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 12
