@@ -123,7 +123,8 @@ pub trait Endpoint: 'static {
     }
 
     /// A [streamed response](crate::app::streamed) is about to end: by [`Socket::close`], by its hub, or because the server shuts down.
-    /// Messages that are sent here are the last that the peer gets; there is always room for them. A WebSocket has a Close frame for this.
+    /// Messages that are sent here are the last that the peer gets; there is room for a queue of them, even behind a full one. A WebSocket has
+    /// a Close frame for this.
     ///
     /// # Errors
     /// See the trait.

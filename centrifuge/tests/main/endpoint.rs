@@ -654,7 +654,8 @@ async fn commands_beside_a_stream_do_not_fill_memory() {
 /// On a runtime nothing is taken of the hub while the stream is full.
 #[tokio::test]
 async fn replies_to_commands_beside_a_stream_do_not_fill_memory() {
-    let server = start_with(On::EventLoop, |_| ()).await;
+    // Nobody answers pings.
+    let server = start_with(On::EventLoop, |options| options.ping = Duration::ZERO).await;
     let hello = json!({"id": 1, "connect": {}});
     let subscribe = json!({"id": 2, "subscribe": {"channel": "chat:a"}});
     let mut client = Streamed::connect(server.address, &format!("{hello}\n{subscribe}")).await;
