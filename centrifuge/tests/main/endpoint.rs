@@ -473,6 +473,15 @@ impl Streamed {
             }
         }
     }
+
+    /// Reads to its end, which says that the client was slow.
+    async fn ends_as_slow(mut self) {
+        let mut last = Value::Null;
+        while let Some(line) = self.line().await {
+            last = line;
+        }
+        assert_eq!(last["push"]["disconnect"]["code"], 3008);
+    }
 }
 
 #[tokio::test]
@@ -514,11 +523,7 @@ async fn a_stream_ends_with_its_client_with_its_session_and_with_the_server() {
                 break;
             }
         }
-        let mut last = Value::Null;
-        while let Some(line) = slow.line().await {
-            last = line;
-        }
-        assert_eq!(last["push"]["disconnect"]["code"], 3008);
+        slow.ends_as_slow().await;
         assert_eq!(server.gone.recv().await.unwrap().1.code, 3008);
 
         let mut open = Streamed::connect(server.address, &hello).await;
@@ -673,11 +678,7 @@ async fn replies_to_commands_beside_a_stream_do_not_fill_memory() {
             break;
         }
     }
-    let mut last = Value::Null;
-    while let Some(line) = client.line().await {
-        last = line;
-    }
-    assert_eq!(last["push"]["disconnect"]["code"], 3008);
+    client.ends_as_slow().await;
 }
 
 #[tokio::test]

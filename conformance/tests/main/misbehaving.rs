@@ -44,15 +44,23 @@ fn suite(case: &str) -> Suite {
     Suite::new().only(case).timeout(Duration::from_millis(300))
 }
 
-/// Reads the request, and answers as one should.
-fn open(stream: &mut TcpStream) -> bool {
+/// Reads the request.
+fn request(stream: &mut TcpStream) -> Option<Vec<u8>> {
     let (mut all, mut part) = (Vec::new(), [0; 1024]);
     while !all.ends_with(b"\r\n\r\n") {
         match stream.read(&mut part) {
             Ok(count) if count > 0 => all.extend_from_slice(&part[..count]),
-            _ => return false,
+            _ => return None,
         }
     }
+    Some(all)
+}
+
+/// Reads the request, and answers as one should.
+fn open(stream: &mut TcpStream) -> bool {
+    let Some(all) = request(stream) else {
+        return false;
+    };
     let (head, _) = sansws_conformance::http::Head::read(&all).unwrap();
     stream
         .write_all(&sansws_conformance::http::Head::response(&head).write())
@@ -216,13 +224,7 @@ fn what_a_peer_sends_slowly_for_ever_ends_with_the_time_of_the_case() {
 fn a_server_that_refuses_handshakes_for_an_extension_is_not_strict() {
     let plain = |mut stream: TcpStream| {
         let refusal = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n";
-        let (mut all, mut part) = (Vec::new(), [0; 1024]);
-        while !all.ends_with(b"\r\n\r\n") {
-            let count = stream.read(&mut part).unwrap();
-            assert!(count > 0);
-            all.extend_from_slice(&part[..count]);
-        }
-        let all = String::from_utf8(all).unwrap();
+        let all = String::from_utf8(request(&mut stream).unwrap()).unwrap();
         assert!(all.contains("permessage-deflate"), "{all}");
         stream.write_all(refusal).unwrap();
     };
