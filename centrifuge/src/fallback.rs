@@ -85,13 +85,14 @@ impl StreamRequest {
     /// Returns the fields of the response, beside those of its format.
     pub(crate) fn fields(&self) -> Headers {
         let mut fields = Headers::default();
-        let kind: Option<&[u8]> = match (self.format, self.codec) {
-            (StreamFormat::Events, _) => None,
-            (_, Codec::Json) => Some(b"application/json"),
-            (_, Codec::Protobuf) => Some(b"application/octet-stream"),
-        };
-        kind.into_iter()
-            .for_each(|kind| fields.push("Content-Type", kind));
+        // Events have the type of their format.
+        if self.format != StreamFormat::Events {
+            let kind: &[u8] = match self.codec {
+                Codec::Json => b"application/json",
+                Codec::Protobuf => b"application/octet-stream",
+            };
+            fields.push("Content-Type", kind);
+        }
         fields
     }
 }
