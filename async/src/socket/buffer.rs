@@ -57,7 +57,12 @@ fn take_reader() -> Box<Held> {
     })
 }
 
-fn give_reader(held: Box<Held>) {
+fn give_reader(mut held: Box<Held>) {
+    (held.start, held.end) = (0, 0);
+    if held.buffer.len() > READ {
+        held.buffer.truncate(READ);
+        held.buffer.shrink_to(READ);
+    }
     let _ = READERS.try_with(|kept| give(&mut kept.borrow_mut(), held));
 }
 
@@ -88,6 +93,30 @@ impl Held {
     #[inline]
     fn bytes(&self) -> &[u8] {
         self.buffer.get(self.start..self.end).unwrap_or_default()
+    }
+
+    /// Moves the unread bytes and the message to a box of their own.
+    #[cold]
+    fn move_out(&mut self) -> Box<Self> {
+        let buffer = self.bytes().to_vec();
+        Box::new(Self {
+            end: buffer.len(),
+            buffer,
+            assembly: mem::take(&mut self.assembly),
+            direct: mem::take(&mut self.direct),
+            ..Self::default()
+        })
+    }
+
+    /// Moves the unread bytes to the front, and grows the buffer if they fill it.
+    fn make_room(&mut self) {
+        if self.start > 0 {
+            self.buffer.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+        }
+        if self.end == self.buffer.len() {
+            self.buffer.resize(self.end + READ, 0);
+        }
     }
 }
 
@@ -154,33 +183,35 @@ impl Unread {
 
     /// Returns room to read into, after the unread bytes.
     pub(crate) fn room(&mut self) -> &mut [u8] {
-        if self.0.as_ref().is_none_or(|held| !held.lent) {
-            let mut lent = take_reader();
-            if let Some(held) = self.0.take() {
-                let unread = held.bytes();
-                // Bytes that a head or a busy handler left may exceed a read buffer.
-                if lent.buffer.len() < unread.len() + READ / 2 {
-                    lent.buffer.resize(unread.len() + READ, 0);
-                }
-                if let Some(front) = lent.buffer.get_mut(..unread.len()) {
-                    front.copy_from_slice(unread);
-                }
-                lent.end = unread.len();
-                (lent.assembly, lent.direct) = (held.assembly, held.direct);
-            }
-            self.0 = Some(lent);
-        }
-        let Some(held) = &mut self.0 else {
-            return &mut [];
+        let held = match self.0.take() {
+            Some(held) if held.lent => held,
+            own => Self::borrow(own),
         };
-        if held.start > 0 {
-            held.buffer.copy_within(held.start..held.end, 0);
-            (held.start, held.end) = (0, held.end - held.start);
-        }
-        if held.end == held.buffer.len() {
-            held.buffer.resize(held.end + READ, 0);
+        let held = self.0.insert(held);
+        if held.start == held.end {
+            (held.start, held.end) = (0, 0);
+        } else {
+            held.make_room();
         }
         held.buffer.get_mut(held.end..).unwrap_or_default()
+    }
+
+    /// Takes a box that the thread lends, and moves unread bytes and a message into it.
+    fn borrow(own: Option<Box<Held>>) -> Box<Held> {
+        let mut lent = take_reader();
+        if let Some(held) = own {
+            let unread = held.bytes();
+            // Bytes that a head or a busy handler left may exceed a read buffer.
+            if lent.buffer.len() < unread.len() + READ / 2 {
+                lent.buffer.resize(unread.len() + READ, 0);
+            }
+            if let Some(front) = lent.buffer.get_mut(..unread.len()) {
+                front.copy_from_slice(unread);
+            }
+            lent.end = unread.len();
+            (lent.assembly, lent.direct) = (held.assembly, held.direct);
+        }
+        lent
     }
 
     pub(crate) fn filled(&mut self, count: usize) {
@@ -192,30 +223,19 @@ impl Unread {
     /// Returns the lent box, and releases memory that only the next message would need. Unread bytes and an unfinished message move to a
     /// box of their own.
     pub(crate) fn park(&mut self) {
-        let Some(held) = &mut self.0 else { return };
+        let Some(mut held) = self.0.take() else {
+            return;
+        };
         held.assembly.release();
         let is_done = held.start == held.end && held.assembly.pending_bytes() == 0;
-        if !held.lent {
-            if is_done {
-                self.0 = None;
+        match (is_done, held.lent) {
+            (true, true) => give_reader(held),
+            (true, false) => {}
+            (false, true) => {
+                self.0 = Some(held.move_out());
+                give_reader(held);
             }
-            return;
-        }
-        let own = (!is_done).then(|| {
-            let buffer = held.bytes().to_vec();
-            Box::new(Held {
-                end: buffer.len(),
-                buffer,
-                assembly: mem::take(&mut held.assembly),
-                direct: mem::take(&mut held.direct),
-                ..Held::default()
-            })
-        });
-        if let Some(mut lent) = mem::replace(&mut self.0, own) {
-            (lent.start, lent.end) = (0, 0);
-            lent.buffer.truncate(READ);
-            lent.buffer.shrink_to(READ);
-            give_reader(lent);
+            (false, false) => self.0 = Some(held),
         }
     }
 }

@@ -48,6 +48,7 @@ impl Wake for Joint {
 
 impl Wakers {
     /// Stores the waker of `role`; returns the waker to give to the transport instead of the context's, if other tasks wait too.
+    #[inline]
     pub(crate) fn enter(&mut self, role: WakerRole, cx: &Context<'_>) -> Option<Waker> {
         let (waker, bit) = (cx.waker(), 1 << role as u8);
         if self.joint.is_none() {
@@ -95,6 +96,7 @@ impl Wakers {
     }
 
     /// Returns whether all known wakers belong to the context's task.
+    #[inline]
     pub(crate) fn are_one(&self, cx: &Context<'_>) -> bool {
         let is_own = |known: &Waker| known.will_wake(cx.waker());
         match &self.joint {

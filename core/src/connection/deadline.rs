@@ -150,7 +150,7 @@ impl Connection {
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         match self.state {
-            State::Open => self.waits().into_iter().flatten().map(|(at, _)| at).min(),
+            State::Open => self.first_wait().map(|(at, _)| at),
             State::CloseSent { .. } | State::Lingering { .. } | State::Closed { .. } => {
                 self.state.deadline()
             }
@@ -228,12 +228,7 @@ impl Connection {
         if self.wants_input() && core::mem::take(&mut self.times.moved) {
             self.restart(now);
         }
-        let due = self
-            .waits()
-            .into_iter()
-            .flatten()
-            .filter(|(at, _)| *at <= now);
-        let (_, expired) = due.min_by_key(|(at, _)| *at)?;
+        let (_, expired) = self.first_wait().filter(|(at, _)| *at <= now)?;
         match expired {
             Expired::Silence => self.probe(now, progress),
             Expired::Pong if self.is_taking(progress) => {
@@ -301,10 +296,10 @@ impl Connection {
         expired
     }
 
-    /// Iterates over the waits of an open connection. A disabled wait is absent.
-    fn waits(&self) -> [Option<(Instant, Expired)>; 3] {
+    /// Returns what an open connection waits for first. A disabled wait is absent.
+    fn first_wait(&self) -> Option<(Instant, Expired)> {
         let timeouts = &self.config.timeouts;
-        let (reads, paused) = (self.wants_input(), self.times.paused);
+        let paused = self.times.paused;
         let keepalive = match self.times.probe {
             // No ping can be sent any more: only data that is in flight is waited for.
             _ if self.is_output_over() => {
@@ -319,14 +314,17 @@ impl Connection {
                 .ping
                 .map(|wait| (self.times.heard + wait, Expired::Silence)),
         };
-        let messages = |at: Instant, wait: Option<Duration>, expired| {
-            wait.filter(|_| reads && !paused)
-                .map(|wait| (at + wait, expired))
-        };
-        let idle = messages(self.times.message, timeouts.idle, Expired::Idle);
         let since = self.inbound.assembling_since();
-        let message = since.and_then(|at| messages(at, timeouts.message, Expired::Message));
-        [keepalive, idle, message]
+        if (timeouts.idle.is_none() && since.is_none()) || paused || !self.wants_input() {
+            return keepalive;
+        }
+        let wait = |at: Instant, wait: Duration, expired| (at + wait, expired);
+        let idle = (timeouts.idle).map(|idle| wait(self.times.message, idle, Expired::Idle));
+        let message = (timeouts.message)
+            .zip(since)
+            .map(|(limit, since)| wait(since, limit, Expired::Message));
+        let all = [keepalive, idle, message];
+        all.into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 }
 

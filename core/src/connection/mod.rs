@@ -384,6 +384,12 @@ impl Connection {
         self.output.slices(slices)
     }
 
+    /// Returns whether [`transmit`](Self::transmit) would fill at most one slice.
+    #[doc(hidden)]
+    pub const fn is_output_contiguous(&self) -> bool {
+        self.output.is_contiguous() && self.pong.is_none()
+    }
+
     /// Returns the number of unsent bytes.
     pub fn queued(&self) -> usize {
         self.output.queued()

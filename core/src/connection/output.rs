@@ -110,8 +110,28 @@ impl Output {
         }
     }
 
+    /// Returns whether all output is in one buffer.
+    pub(super) const fn is_contiguous(&self) -> bool {
+        self.more.is_none()
+    }
+
     /// Fills `slices` with the next output, in order; returns how many it filled.
+    #[inline]
     pub(super) fn slices<'a>(&'a self, slices: &mut [&'a [u8]]) -> usize {
+        if self.is_contiguous() {
+            let unwritten = self.front.get(self.passed()..).unwrap_or_default();
+            return match slices.first_mut() {
+                Some(slot) if !unwritten.is_empty() => {
+                    *slot = unwritten;
+                    1
+                }
+                _ => 0,
+            };
+        }
+        self.all_slices(slices)
+    }
+
+    fn all_slices<'a>(&'a self, slices: &mut [&'a [u8]]) -> usize {
         let chunks = self
             .more
             .iter()

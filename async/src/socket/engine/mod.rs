@@ -2,25 +2,24 @@
 //! RFC 6455 sections 6, 7.1.1 and 7.1.4.
 //! Knows when to read, write and sleep; the connection interprets the bytes.
 
+mod flush;
 mod hub_delivery;
 mod pump;
 mod send;
 mod teardown;
 mod traffic;
 
-use std::io::{self, IoSlice};
 use std::task::{Context, Poll, ready};
 
 use crate::error::{Error, Result};
 use crate::hub::HubAttachment;
-use crate::socket::buffer;
 use crate::socket::buffer::{READS, Unread};
 use crate::socket::from_message::SocketEvent;
 use crate::socket::read_ahead::{Control, Item, ReadAhead};
 use crate::socket::wakers::{WakerRole, Wakers};
 use crate::transport::Transport;
 use sansws_core::close::CloseCode;
-use sansws_core::connection::{Connection, Event, State, TransportAction};
+use sansws_core::connection::{Connection, Event, State};
 use sansws_core::message::{Message, Payload};
 use sansws_core::time::Instant;
 
@@ -37,9 +36,6 @@ const LONG_READ: usize = 64 << 10;
 
 /// The time of an alarm that is not set.
 const NEVER: Instant = Instant::from_micros(u64::MAX);
-
-/// Number of slices in a vectored write.
-const SLICES: usize = 16;
 
 /// A connection with everything that it needs to run.
 #[derive(Debug)]
@@ -252,7 +248,7 @@ impl<T: Transport> Engine<T> {
                     Some((first, last)) => Got::Piece(message, first, last),
                 })));
             }
-            if !self.is_ended() && self.wants_input() {
+            if !self.unread.is_empty() && !self.is_ended() && self.wants_input() {
                 match self.decode(pieces, spare.as_deref_mut()) {
                     Got::Nothing => {}
                     Got::Other => continue,
@@ -288,10 +284,11 @@ impl<T: Transport> Engine<T> {
             self.pull(cx, role);
         }
         let _ = self.poll_flush(cx, role);
-        if self.is_ended() || (blocked && self.wants_input()) {
+        let reads = self.wants_input();
+        if self.is_ended() || (blocked && reads) {
             return Poll::Ready(true);
         }
-        if self.wants_input() && self.poll_read(cx, role, direct).is_ready() {
+        if reads && self.poll_read(cx, role, direct).is_ready() {
             return Poll::Ready(true);
         }
         self.park();
@@ -373,8 +370,8 @@ impl<T: Transport> Engine<T> {
                 .connection
                 .receive_direct_timed(&clock, assembly, count);
             if step.assembled {
-                let message = Message::Binary(assembly.take_bytes());
-                return self.admitted(Got::Message(message));
+                let got = Got::Message(Message::Binary(assembly.take_bytes()));
+                return if self.admits(&got) { got } else { Got::Other };
             }
         }
         let Some((input, assembly)) = self.unread.parts() else {
@@ -417,83 +414,15 @@ impl<T: Transport> Engine<T> {
             }
         };
         self.unread.consume(consumed);
-        self.admitted(got)
+        if self.admits(&got) { got } else { Got::Other }
     }
 
-    /// Counts what was received, and checks it against the limits of traffic.
-    fn admitted(&mut self, got: Got) -> Got {
+    /// Counts what was received, and returns whether the limits of traffic admit it.
+    #[inline]
+    fn admits(&mut self, got: &Got) -> bool {
         let whole = matches!(got, Got::Message(_) | Got::Piece(_, _, true));
         self.counts.received += u64::from(whole);
-        if self.admit(&got, whole) {
-            got
-        } else {
-            Got::Other
-        }
-    }
-
-    /// Writes all queued output. An error ends writing: input is still received, and the error reported with the end.
-    pub(crate) fn poll_flush(&mut self, cx: &Context<'_>, role: WakerRole) -> Poll<()> {
-        let joint = self.wakers.enter(role, cx);
-        let cx = &mut Context::from_waker(joint.as_ref().unwrap_or_else(|| cx.waker()));
-        let wrote = match ready!(self.poll_write_all(cx)) {
-            Ok(wrote) => wrote,
-            Err(error) => {
-                self.connection.end_of_output(self.transport.now());
-                self.rare_mut().ending.note_write_error(error);
-                self.flags.dirty = false;
-                // The waiting task now has another deadline.
-                self.wakers.wake_all();
-                true
-            }
-        };
-        if let Some(buffer) = self.connection.reclaim() {
-            buffer::give_writer(buffer);
-        }
-        if wrote && joint.is_some() {
-            self.wakers.wake_others(role);
-        }
-        Poll::Ready(())
-    }
-
-    fn poll_write_all(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
-        let mut wrote = false;
-        while self.connection.has_output() {
-            let mut slices: [&[u8]; SLICES] = [&[]; SLICES];
-            let filled = self.connection.transmit(&mut slices);
-            let slices = slices.map(IoSlice::new);
-            let slices = slices.get(..filled).unwrap_or_default();
-            match ready!(self.transport.poll_write(cx, slices)) {
-                Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                Ok(count) => {
-                    self.counts.bytes_sent += count as u64;
-                    let more = u32::try_from(count).unwrap_or(u32::MAX);
-                    self.sent.bytes = self.sent.bytes.saturating_add(more);
-                    self.connection.transmitted(count);
-                }
-                Err(error) => return Poll::Ready(Err(error)),
-            }
-            wrote = true;
-            self.flags.dirty = true;
-        }
-        if self.flags.dirty {
-            let flushed = self.transport.poll_flush(cx);
-            // Do not wait for output that a peer did not take in time: nothing would end the wait.
-            if !self.is_over() {
-                ready!(flushed)?;
-            }
-            self.flags.dirty = false;
-        }
-        if !self.flags.shut && self.connection.transport_action() == TransportAction::Shutdown {
-            // The peer may be gone already; nothing is lost by that.
-            let _ = ready!(self.transport.poll_shutdown(cx));
-            self.flags.shut = true;
-        }
-        Poll::Ready(Ok(wrote))
-    }
-
-    /// Returns whether nothing is left to do but to drop the transport.
-    fn is_over(&self) -> bool {
-        self.connection.transport_action() == TransportAction::Drop
+        self.rare.is_none() || self.admit(got, whole)
     }
 
     /// Handles timers: ready when something expired.

@@ -1,0 +1,102 @@
+//! Writes queued output to the transport.
+//! RFC 6455 section 7.1.1: when the writing side is shut down.
+//! Knows no frame.
+
+use std::io::{self, IoSlice};
+use std::task::{Context, Poll, ready};
+
+use crate::socket::buffer;
+use crate::socket::engine::Engine;
+use crate::socket::wakers::WakerRole;
+use crate::transport::Transport;
+use sansws_core::connection::TransportAction;
+
+/// Number of slices in a vectored write.
+const SLICES: usize = 16;
+
+impl<T: Transport> Engine<T> {
+    /// Writes all queued output. An error ends writing: input is still received, and the error reported with the end.
+    #[inline]
+    pub(crate) fn poll_flush(&mut self, cx: &Context<'_>, role: WakerRole) -> Poll<()> {
+        let is_done =
+            self.connection.is_open() && !self.connection.has_output() && !self.flags.dirty;
+        if is_done {
+            return Poll::Ready(());
+        }
+        self.poll_flush_all(cx, role)
+    }
+
+    fn poll_flush_all(&mut self, cx: &Context<'_>, role: WakerRole) -> Poll<()> {
+        let joint = self.wakers.enter(role, cx);
+        let cx = &mut Context::from_waker(joint.as_ref().unwrap_or_else(|| cx.waker()));
+        let wrote = match ready!(self.poll_write_all(cx)) {
+            Ok(wrote) => wrote,
+            Err(error) => {
+                self.connection.end_of_output(self.transport.now());
+                self.rare_mut().ending.note_write_error(error);
+                self.flags.dirty = false;
+                // The waiting task now has another deadline.
+                self.wakers.wake_all();
+                true
+            }
+        };
+        if let Some(buffer) = self.connection.reclaim() {
+            buffer::give_writer(buffer);
+        }
+        if wrote && joint.is_some() {
+            self.wakers.wake_others(role);
+        }
+        Poll::Ready(())
+    }
+
+    fn poll_write_all(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        let mut wrote = false;
+        while self.connection.has_output() {
+            let written = if self.connection.is_output_contiguous() {
+                self.poll_write_once::<1>(cx)
+            } else {
+                self.poll_write_once::<SLICES>(cx)
+            };
+            match ready!(written) {
+                Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Ok(count) => {
+                    self.counts.bytes_sent += count as u64;
+                    let more = u32::try_from(count).unwrap_or(u32::MAX);
+                    self.sent.bytes = self.sent.bytes.saturating_add(more);
+                    self.connection.transmitted(count);
+                }
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+            wrote = true;
+            self.flags.dirty = true;
+        }
+        if self.flags.dirty {
+            let flushed = self.transport.poll_flush(cx);
+            // Do not wait for output that a peer did not take in time: nothing would end the wait.
+            if !self.is_over() {
+                ready!(flushed)?;
+            }
+            self.flags.dirty = false;
+        }
+        if !self.flags.shut && self.connection.transport_action() == TransportAction::Shutdown {
+            // The peer may be gone already; nothing is lost by that.
+            let _ = ready!(self.transport.poll_shutdown(cx));
+            self.flags.shut = true;
+        }
+        Poll::Ready(Ok(wrote))
+    }
+
+    /// Writes at most `N` slices of the output.
+    fn poll_write_once<const N: usize>(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut slices: [&[u8]; N] = [&[]; N];
+        let filled = self.connection.transmit(&mut slices);
+        let slices = slices.map(IoSlice::new);
+        let slices = slices.get(..filled).unwrap_or_default();
+        self.transport.poll_write(cx, slices)
+    }
+
+    /// Returns whether nothing is left to do but to drop the transport.
+    pub(super) fn is_over(&self) -> bool {
+        self.connection.transport_action() == TransportAction::Drop
+    }
+}
