@@ -3,7 +3,6 @@
 //! Knows no head.
 
 use alloc::string::String;
-use alloc::vec::Vec;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -27,10 +26,8 @@ pub fn is_key(key: &[u8]) -> bool {
 /// assert_eq!(accept_key(b"dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
 /// ```
 pub fn accept_key(key: &[u8]) -> String {
-    let mut bytes = Vec::with_capacity(key.len() + GUID.len());
-    bytes.extend_from_slice(key);
-    bytes.extend_from_slice(GUID);
-    STANDARD.encode(Sha1::digest(&bytes))
+    let digest = Sha1::new().chain_update(key).chain_update(GUID);
+    STANDARD.encode(digest.finalize())
 }
 
 /// Returns the key for `nonce`.

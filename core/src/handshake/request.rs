@@ -13,6 +13,15 @@ use crate::extension::{self, deflate};
 use crate::http::field::{has_token, is_host};
 use crate::http::{Headers, RequestHead, response};
 
+/// The first line of a response that accepts.
+const SWITCHING: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\n";
+
+/// Maximum number of fields of our own in it.
+const OWN_FIELDS: usize = 5;
+
+/// The usual length of these fields.
+const OWN_BYTES: usize = 160;
+
 /// A request that may be accepted. It needs no further checks.
 ///
 /// ```
@@ -148,7 +157,8 @@ impl Request {
         accept: AcceptOptions,
     ) -> Result<(Vec<u8>, Agreement), InvalidInput> {
         let (fields, agreement) = self.accept_fields(config, accept)?;
-        let mut out = b"HTTP/1.1 101 Switching Protocols\r\n".to_vec();
+        let mut out = Vec::with_capacity(SWITCHING.len() + response::length_of(&fields) + 2);
+        out.extend_from_slice(SWITCHING);
         response::write_fields(&fields, &mut out);
         out.extend_from_slice(b"\r\n");
         Ok((out, agreement))
@@ -165,6 +175,10 @@ impl Request {
             return Err(InvalidInput::BadHeader);
         }
         let mut fields = Headers::default();
+        fields.reserve(
+            OWN_FIELDS + accept.fields.len(),
+            OWN_BYTES + accept.fields.bytes(),
+        );
         if let Some(accept) = &self.accept {
             fields.push("Upgrade", b"websocket");
             fields.push("Connection", b"Upgrade");

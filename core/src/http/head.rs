@@ -114,13 +114,19 @@ impl Headers {
 
     /// Iterates over all fields called `name`, in any case.
     pub fn all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a [u8]> {
-        self.iter()
-            .filter(move |(other, _)| other.eq_ignore_ascii_case(name))
+        self.raw()
+            .filter(move |(other, _)| other.eq_ignore_ascii_case(name.as_bytes()))
             .map(|(_, value)| value)
     }
 
     /// Iterates over all fields.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.raw()
+            .map(|(name, value)| (core::str::from_utf8(name).unwrap_or(""), value))
+    }
+
+    /// Iterates over all fields, with names as bytes.
+    fn raw(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         let starts = core::iter::once(0).chain(self.ends.iter().map(|(_, end)| *end));
         starts.zip(&self.ends).map(|(start, (middle, end))| {
             let slice = |from: u32, to: u32| {
@@ -128,10 +134,7 @@ impl Headers {
                     .get(from as usize..to as usize)
                     .unwrap_or_default()
             };
-            (
-                core::str::from_utf8(slice(start, *middle)).unwrap_or(""),
-                slice(*middle, *end),
-            )
+            (slice(start, *middle), slice(*middle, *end))
         })
     }
 
@@ -143,6 +146,17 @@ impl Headers {
     /// Returns whether there are none.
     pub const fn is_empty(&self) -> bool {
         self.ends.is_empty()
+    }
+
+    /// Makes room for `fields` more fields whose names and values have `bytes` bytes together.
+    pub(crate) fn reserve(&mut self, fields: usize, bytes: usize) {
+        self.ends.reserve(fields);
+        self.bytes.reserve(bytes);
+    }
+
+    /// Returns the number of bytes of all names and values.
+    pub(crate) const fn bytes(&self) -> usize {
+        self.bytes.len()
     }
 
     /// Adds a field unchecked: the parser checks received fields, the writer those that are sent.
@@ -304,10 +318,15 @@ const fn kind(error: httparse::Error) -> HeadError {
 }
 
 fn collect(headers: &[httparse::Header<'_>]) -> Headers {
-    headers
+    let mut all = Headers::default();
+    let bytes = headers
         .iter()
-        .map(|header| (header.name, header.value))
-        .collect()
+        .map(|header| header.name.len() + header.value.len());
+    all.reserve(headers.len(), bytes.sum());
+    for header in headers {
+        all.push(header.name, header.value);
+    }
+    all
 }
 
 #[cfg(test)]

@@ -177,6 +177,11 @@ pub(crate) fn write_fields(fields: &Headers, out: &mut Vec<u8>) {
     }
 }
 
+/// Returns how many bytes [`write_fields`] writes.
+pub(crate) const fn length_of(fields: &Headers) -> usize {
+    fields.bytes() + fields.len() * ": \r\n".len()
+}
+
 pub(crate) fn write_field(name: &str, value: &[u8], out: &mut Vec<u8>) {
     for part in [name.as_bytes(), b": ", value, b"\r\n"] {
         out.extend_from_slice(part);

@@ -2,24 +2,26 @@
 //! RFC 6455 section 7.4.1: 1001 is for "a server going down"; 1012 of the IANA registry is for one that restarts.
 //! Knows no listener: it counts permits, and wakes tasks.
 
+mod permit;
+
 use std::collections::BTreeMap;
-use std::future::{Future, poll_fn};
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use crate::contain::{contain, contained};
-use crate::error::Error;
 use crate::metrics::counters::ServerCounters;
-use crate::metrics::{HandshakeFailure, RejectReason, ServerMetrics};
-use sansws_core::close::CloseCode;
+use crate::metrics::{RejectReason, ServerMetrics};
 use sansws_core::time::Duration;
-use sansws_core::time::spread;
+
+pub use permit::{Admission, ConnectionPermit, RefusalPermit, ShutdownClose};
 
 /// Maximum number of refusals at once. A refusal costs a task and perhaps a TLS handshake, so refusals must not cost more than connections.
 const REFUSALS: usize = 64;
+
+/// Maximum number of wakers that wait for the last connection to end. Those before are woken: a task that still waits registers again. A
+/// runtime's wakers of one task need not be known to be equal, so that a task which polls often would fill any list.
+const AWAITING: usize = 64;
 
 /// The handle of a server. Clones share one state.
 ///
@@ -56,8 +58,10 @@ struct State {
     connections: Vec<Option<Waker>>,
     /// Places that are free again.
     left: Vec<u32>,
-    /// Tasks to wake when a connection ends.
+    /// Tasks to wake once when a shutdown starts or changes.
     watchers: BTreeMap<u64, Waker>,
+    /// Tasks to wake when the last connection ends.
+    awaiting_empty: Vec<Waker>,
     /// Wakers of those that want to know only of shutdowns.
     bells: BTreeMap<u64, Waker>,
 }
@@ -91,11 +95,7 @@ impl ServerHandle {
         };
         state.open += 1;
         self.counters().accepted();
-        Some(ConnectionPermit {
-            handle: self.clone(),
-            id,
-            registered: None,
-        })
+        Some(ConnectionPermit::new(self.clone(), id))
     }
 
     /// Admits a connection, or permits a refusal with 503; `None` when too many are being refused, or the server stops at once: drop
@@ -110,7 +110,7 @@ impl ServerHandle {
             return None;
         }
         state.refused += 1;
-        Some(Admission::Away(RefusalPermit(self.clone())))
+        Some(Admission::Away(RefusalPermit::new(self.clone())))
     }
 
     /// Returns why connections are refused.
@@ -220,17 +220,33 @@ impl ServerHandle {
 
     /// Is ready once the handle is closed.
     pub fn poll_closing(&self, cx: &Context<'_>) -> Poll<()> {
-        self.watch(cx, &mut Watcher::default(), |handle, _| handle.is_closing())
+        self.poll_until(cx, &mut Watcher::default(), Self::is_closing)
     }
 
     /// Is ready once all connections are to be closed: the handle is closed, and no connection is scheduled for later.
     pub fn poll_at_once(&self, cx: &Context<'_>) -> Poll<()> {
-        self.watch(cx, &mut Watcher::default(), |handle, _| handle.is_ending())
+        self.poll_until(cx, &mut Watcher::default(), Self::is_ending)
     }
 
     /// Is ready once there are no connections.
     pub fn poll_empty(&self, cx: &Context<'_>) -> Poll<()> {
-        self.watch(cx, &mut Watcher::default(), |_, state| state.open == 0)
+        let mut state = self.state();
+        if state.open == 0 {
+            return Poll::Ready(());
+        }
+        let known = |waker: &Waker| waker.will_wake(cx.waker());
+        if state.awaiting_empty.iter().any(known) {
+            return Poll::Pending;
+        }
+        let superseded = if state.awaiting_empty.len() < AWAITING {
+            Vec::new()
+        } else {
+            std::mem::take(&mut state.awaiting_empty)
+        };
+        state.awaiting_empty.push(cx.waker().clone());
+        drop(state);
+        superseded.into_iter().for_each(Waker::wake);
+        Poll::Pending
     }
 
     /// Returns whether all connections are to be closed at once.
@@ -239,7 +255,7 @@ impl ServerHandle {
         self.is_closing() && self.window().is_zero()
     }
 
-    /// Is ready once `done`; wakes the watcher when that may have changed.
+    /// Is ready once `done`, which asks only about the shutdown; wakes the watcher when one starts or changes.
     #[doc(hidden)]
     pub fn poll_until(
         &self,
@@ -247,17 +263,8 @@ impl ServerHandle {
         watcher: &mut Watcher,
         done: impl FnOnce(&Self) -> bool,
     ) -> Poll<()> {
-        self.watch(cx, watcher, |handle, _| done(handle))
-    }
-
-    fn watch(
-        &self,
-        cx: &Context<'_>,
-        watcher: &mut Watcher,
-        done: impl FnOnce(&Self, &State) -> bool,
-    ) -> Poll<()> {
         let mut state = self.state();
-        if done(self, &state) {
+        if done(self) {
             return Poll::Ready(());
         }
         if let Some(known) = watcher.0.and_then(|id| state.watchers.get_mut(&id)) {
@@ -305,182 +312,10 @@ impl Drop for ShutdownBell {
     }
 }
 
-/// How a connection is closed on shutdown.
-#[derive(Clone, Copy, Debug)]
-pub struct ShutdownClose {
-    #[doc(hidden)]
-    pub after: Duration,
-    #[doc(hidden)]
-    pub code: CloseCode,
-    #[doc(hidden)]
-    pub reason: &'static str,
-}
-
-/// The admission of an accepted connection.
-#[derive(Debug)]
-pub enum Admission {
-    /// The connection may stay.
-    In(ConnectionPermit),
-    /// The connection is to be refused.
-    Away(RefusalPermit),
-}
-
-impl Admission {
-    /// Runs `work`, unless the server shuts down first. A panic, for example in a callback of the TLS settings, becomes an error.
-    pub async fn unless_closing<R>(
-        &mut self,
-        work: impl Future<Output = Result<R, Error>>,
-    ) -> Option<Result<R, Error>> {
-        let mut work = pin!(contained(work));
-        poll_fn(|cx| {
-            if let Poll::Ready(done) = work.as_mut().poll(cx) {
-                return Poll::Ready(Some(done.and_then(|done| done)));
-            }
-            let Self::In(ticket) = self else {
-                return Poll::Pending;
-            };
-            // The waker is woken when the handle is closed, too.
-            let dropping = ticket.poll_dropping(cx).is_ready();
-            if dropping || ticket.is_closing() {
-                Poll::Ready(None)
-            } else {
-                Poll::Pending
-            }
-        })
-        .await
-    }
-}
-
-impl Admission {
-    /// Reports that the connection ended before HTTP: TLS or the PROXY protocol failed, or took too long.
-    pub fn not_begun(&self, error: &Error) {
-        let (Self::In(ConnectionPermit { handle, .. }) | Self::Away(RefusalPermit(handle))) = self;
-        let why = match error {
-            Error::ConnectTimeout => HandshakeFailure::Timeout,
-            _ => HandshakeFailure::Transport,
-        };
-        handle.counters().failed(why);
-        let _ = contain(
-            || tracing::debug!(%error, "error.type" = why.label(), "a connection failed before HTTP"),
-        );
-    }
-}
-
-/// The permit to refuse a connection; dropping it makes room for another.
-#[derive(Debug)]
-pub struct RefusalPermit(ServerHandle);
-
-impl RefusalPermit {
-    #[doc(hidden)]
-    pub fn handle(&self) -> &ServerHandle {
-        &self.0
-    }
-}
-
-impl Drop for RefusalPermit {
-    fn drop(&mut self) {
-        self.0.state().refused -= 1;
-    }
-}
-
-/// The permit of an admitted connection; dropping it releases its place.
-#[derive(Debug)]
-pub struct ConnectionPermit {
-    handle: ServerHandle,
-    /// Its place among the connections.
-    id: u32,
-    registered: Option<Waker>,
-}
-
-impl ConnectionPermit {
-    /// Returns the handle.
-    pub fn handle(&self) -> ServerHandle {
-        self.handle.clone()
-    }
-
-    /// Returns whether the server shuts down.
-    pub fn is_closing(&self) -> bool {
-        self.handle.is_closing()
-    }
-
-    /// Returns whether the connection is to be dropped.
-    #[doc(hidden)]
-    pub fn is_dropping(&self) -> bool {
-        self.handle.0.dropping.load(Ordering::SeqCst)
-    }
-
-    #[doc(hidden)]
-    pub fn counters(&self) -> &ServerCounters {
-        self.handle.counters()
-    }
-
-    /// On shutdown, returns the drain window in microseconds.
-    #[doc(hidden)]
-    pub fn closing_over(&self) -> Option<u64> {
-        self.is_closing()
-            .then(|| self.handle.0.window.load(Ordering::SeqCst))
-    }
-
-    /// On shutdown, returns after which time to close this connection, with which code and reason.
-    #[doc(hidden)]
-    pub fn farewell(&self) -> ShutdownClose {
-        let window = self.handle.0.window.load(Ordering::SeqCst);
-        if window == 0 {
-            return ShutdownClose {
-                after: Duration::ZERO,
-                code: CloseCode::AWAY,
-                reason: "the server shuts down",
-            };
-        }
-        ShutdownClose {
-            after: spread(u64::from(self.id) + 1, Duration::from_micros(window)),
-            code: CloseCode::RESTART,
-            reason: "the server restarts",
-        }
-    }
-
-    /// Is ready once the connection is to be dropped. Also wakes when shutdown starts.
-    pub fn poll_dropping(&mut self, cx: &Context<'_>) -> Poll<()> {
-        if !self
-            .registered
-            .as_ref()
-            .is_some_and(|known| known.will_wake(cx.waker()))
-        {
-            let before = match self.handle.state().connections.get_mut(self.id as usize) {
-                Some(place) => place.replace(cx.waker().clone()),
-                None => None,
-            };
-            // Dropping it may free its task, which must not happen under the lock.
-            drop(before);
-            self.registered = Some(cx.waker().clone());
-        }
-        // Check after registering the waker: a close in between would otherwise wake nobody.
-        if self.is_dropping() {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
-        }
-    }
-}
-
-impl Drop for ConnectionPermit {
-    fn drop(&mut self) {
-        let mut state = self.handle.state();
-        state.open -= 1;
-        let place = state.connections.get_mut(self.id as usize);
-        let waker = place.and_then(Option::take);
-        state.left.push(self.id);
-        let watchers = std::mem::take(&mut state.watchers);
-        drop(state);
-        // Dropping it may free its task, which must not happen under the lock.
-        drop(waker);
-        watchers.into_values().for_each(Waker::wake);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sansws_core::close::CloseCode;
 
     #[test]
     fn it_counts_and_closes() {
@@ -526,15 +361,45 @@ mod tests {
         assert_eq!(handle.state().connections.len(), 1);
     }
 
+    #[derive(Default)]
+    struct Rings(std::sync::atomic::AtomicUsize);
+    impl std::task::Wake for Rings {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn an_end_wakes_only_those_who_wait_for_the_last() {
+        let [shutdown, empty] = [(); 2].map(|()| Arc::new(Rings::default()));
+        let rung = |rings: &Arc<Rings>| rings.0.load(Ordering::SeqCst);
+        let [stop, done] = [&shutdown, &empty].map(|rings| Waker::from(Arc::clone(rings)));
+        let (handle, mut watcher) = (ServerHandle::new(9), Watcher::default());
+        let (one, two) = (handle.enter(), handle.enter());
+        for _ in 0..3 {
+            let stopping = Context::from_waker(&stop);
+            let stopped = handle.poll_until(&stopping, &mut watcher, ServerHandle::is_closing);
+            let emptied = handle.poll_empty(&Context::from_waker(&done));
+            assert!(stopped.is_pending() && emptied.is_pending());
+        }
+        drop(one);
+        assert_eq!((rung(&shutdown), rung(&empty)), (0, 0));
+        for _ in 0..100 {
+            let unknown = Waker::from(Arc::new(Rings::default()));
+            let polled = handle.poll_empty(&Context::from_waker(&unknown));
+            assert!(polled.is_pending() && handle.state().awaiting_empty.len() <= AWAITING);
+        }
+        // It was superseded, and has registered again.
+        assert_eq!((rung(&shutdown), rung(&empty)), (0, 1));
+        assert!(handle.poll_empty(&Context::from_waker(&done)).is_pending());
+        drop(two);
+        assert_eq!((rung(&shutdown), rung(&empty)), (0, 2));
+        handle.close();
+        assert_eq!((rung(&shutdown), rung(&empty)), (1, 2));
+    }
+
     #[test]
     fn a_bell_rings_for_shutdowns_and_for_nothing_else() {
-        #[derive(Default)]
-        struct Rings(std::sync::atomic::AtomicUsize);
-        impl std::task::Wake for Rings {
-            fn wake(self: Arc<Self>) {
-                self.0.fetch_add(1, Ordering::SeqCst);
-            }
-        }
         let (handle, rings) = (ServerHandle::new(10), Arc::new(Rings::default()));
         let rung = || rings.0.load(Ordering::SeqCst);
         let bell = handle.on_shutdown(Waker::from(Arc::clone(&rings)));

@@ -1,0 +1,205 @@
+//! The permits of admitted and refused connections.
+//! RFC 6455 section 7.4.1: 1001 is for "a server going down"; 1012 of the IANA registry is for one that restarts.
+//! Knows no listener.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, Waker};
+
+use super::ServerHandle;
+use crate::contain::{contain, contained};
+use crate::error::Error;
+use crate::metrics::HandshakeFailure;
+use crate::metrics::counters::ServerCounters;
+use sansws_core::close::CloseCode;
+use sansws_core::time::{Duration, spread};
+
+/// How a connection is closed on shutdown.
+#[derive(Clone, Copy, Debug)]
+pub struct ShutdownClose {
+    #[doc(hidden)]
+    pub after: Duration,
+    #[doc(hidden)]
+    pub code: CloseCode,
+    #[doc(hidden)]
+    pub reason: &'static str,
+}
+
+/// The admission of an accepted connection.
+#[derive(Debug)]
+pub enum Admission {
+    /// The connection may stay.
+    In(ConnectionPermit),
+    /// The connection is to be refused.
+    Away(RefusalPermit),
+}
+
+impl Admission {
+    /// Runs `work`, unless the server shuts down first. A panic, for example in a callback of the TLS settings, becomes an error.
+    pub async fn unless_closing<R>(
+        &mut self,
+        work: impl Future<Output = Result<R, Error>>,
+    ) -> Option<Result<R, Error>> {
+        let mut work = pin!(contained(work));
+        poll_fn(|cx| {
+            if let Poll::Ready(done) = work.as_mut().poll(cx) {
+                return Poll::Ready(Some(done.and_then(|done| done)));
+            }
+            let Self::In(ticket) = self else {
+                return Poll::Pending;
+            };
+            // The waker is woken when the handle is closed, too.
+            let dropping = ticket.poll_dropping(cx).is_ready();
+            if dropping || ticket.is_closing() {
+                Poll::Ready(None)
+            } else {
+                Poll::Pending
+            }
+        })
+        .await
+    }
+}
+
+impl Admission {
+    /// Reports that the connection ended before HTTP: TLS or the PROXY protocol failed, or took too long.
+    pub fn not_begun(&self, error: &Error) {
+        let (Self::In(ConnectionPermit { handle, .. }) | Self::Away(RefusalPermit(handle))) = self;
+        let why = match error {
+            Error::ConnectTimeout => HandshakeFailure::Timeout,
+            _ => HandshakeFailure::Transport,
+        };
+        handle.counters().failed(why);
+        let _ = contain(
+            || tracing::debug!(%error, "error.type" = why.label(), "a connection failed before HTTP"),
+        );
+    }
+}
+
+/// The permit to refuse a connection; dropping it makes room for another.
+#[derive(Debug)]
+pub struct RefusalPermit(ServerHandle);
+
+impl RefusalPermit {
+    pub(super) const fn new(handle: ServerHandle) -> Self {
+        Self(handle)
+    }
+
+    #[doc(hidden)]
+    pub fn handle(&self) -> &ServerHandle {
+        &self.0
+    }
+}
+
+impl Drop for RefusalPermit {
+    fn drop(&mut self) {
+        self.0.state().refused -= 1;
+    }
+}
+
+/// The permit of an admitted connection; dropping it releases its place.
+#[derive(Debug)]
+pub struct ConnectionPermit {
+    handle: ServerHandle,
+    /// Its place among the connections.
+    id: u32,
+    registered: Option<Waker>,
+}
+
+impl ConnectionPermit {
+    pub(super) const fn new(handle: ServerHandle, id: u32) -> Self {
+        Self {
+            handle,
+            id,
+            registered: None,
+        }
+    }
+
+    /// Returns the handle.
+    pub fn handle(&self) -> ServerHandle {
+        self.handle.clone()
+    }
+
+    /// Returns whether the server shuts down.
+    pub fn is_closing(&self) -> bool {
+        self.handle.is_closing()
+    }
+
+    /// Returns whether the connection is to be dropped.
+    #[doc(hidden)]
+    pub fn is_dropping(&self) -> bool {
+        self.handle.0.dropping.load(Ordering::SeqCst)
+    }
+
+    #[doc(hidden)]
+    pub fn counters(&self) -> &ServerCounters {
+        self.handle.counters()
+    }
+
+    /// On shutdown, returns the drain window in microseconds.
+    #[doc(hidden)]
+    pub fn closing_over(&self) -> Option<u64> {
+        self.is_closing()
+            .then(|| self.handle.0.window.load(Ordering::SeqCst))
+    }
+
+    /// On shutdown, returns after which time to close this connection, with which code and reason.
+    #[doc(hidden)]
+    pub fn farewell(&self) -> ShutdownClose {
+        let window = self.handle.0.window.load(Ordering::SeqCst);
+        if window == 0 {
+            return ShutdownClose {
+                after: Duration::ZERO,
+                code: CloseCode::AWAY,
+                reason: "the server shuts down",
+            };
+        }
+        ShutdownClose {
+            after: spread(u64::from(self.id) + 1, Duration::from_micros(window)),
+            code: CloseCode::RESTART,
+            reason: "the server restarts",
+        }
+    }
+
+    /// Is ready once the connection is to be dropped. Also wakes when shutdown starts.
+    pub fn poll_dropping(&mut self, cx: &Context<'_>) -> Poll<()> {
+        if !self
+            .registered
+            .as_ref()
+            .is_some_and(|known| known.will_wake(cx.waker()))
+        {
+            let before = match self.handle.state().connections.get_mut(self.id as usize) {
+                Some(place) => place.replace(cx.waker().clone()),
+                None => None,
+            };
+            // Dropping it may free its task, which must not happen under the lock.
+            drop(before);
+            self.registered = Some(cx.waker().clone());
+        }
+        // Check after registering the waker: a close in between would otherwise wake nobody.
+        if self.is_dropping() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }
+}
+
+impl Drop for ConnectionPermit {
+    fn drop(&mut self) {
+        let mut state = self.handle.state();
+        state.open -= 1;
+        let place = state.connections.get_mut(self.id as usize);
+        let waker = place.and_then(Option::take);
+        state.left.push(self.id);
+        let awaiting = if state.open == 0 {
+            std::mem::take(&mut state.awaiting_empty)
+        } else {
+            Vec::new()
+        };
+        drop(state);
+        // Dropping it may free its task, which must not happen under the lock.
+        drop(waker);
+        awaiting.into_iter().for_each(Waker::wake);
+    }
+}
