@@ -127,7 +127,7 @@ impl Loop {
             return;
         };
         let permit = match (&peer.permit, peer.admission()) {
-            (Some(permit), _) => permit,
+            (Some(place), _) => place,
             (None, Some(sansws_common::Admission::In(permit))) => permit,
             _ => return,
         };

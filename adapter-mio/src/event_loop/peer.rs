@@ -4,14 +4,15 @@
 use std::any::Any;
 use std::io::{self, IoSlice};
 
+use sansws_common::Admission;
 use sansws_common::error::{ConnectionTag, Error, HandlerError};
 use sansws_common::hub::internal::HubAttachment;
 use sansws_common::metrics::ClosedBy;
 use sansws_common::metrics::trace::Span;
+use sansws_common::server::handle::ConnectionPlace;
 use sansws_common::server::verdict::{Blame, OwnConnection};
 use sansws_common::socket::counters::Counters;
 use sansws_common::socket::ending::Ending;
-use sansws_common::{Admission, ConnectionPermit};
 use sansws_core::close::{CloseCode, Closed};
 use sansws_core::connection::{Connection, State};
 use sansws_core::handshake::Opened;
@@ -33,7 +34,7 @@ pub(super) struct Peer {
     pub(super) stage: Stage,
     /// Its endpoint, once the request was accepted.
     pub(super) endpoint: Option<Attached>,
-    pub(super) permit: Option<ConnectionPermit>,
+    pub(super) permit: Option<ConnectionPlace>,
     pub(super) pending: Option<Box<Pending>>,
     pub(super) ending: Option<Box<Ending>>,
     pub(super) extras: Option<Box<Extras>>,
@@ -530,6 +531,6 @@ mod tests {
     fn a_connection_at_rest_is_small() {
         println!("size_of::<Peer>() = {}", size_of::<Peer>());
         println!("size_of::<Stage>() = {}", size_of::<Stage>());
-        assert!(size_of::<Peer>() <= 384);
+        assert!(size_of::<Peer>() <= 336);
     }
 }

@@ -131,7 +131,7 @@ impl Loop {
         peer.route = route;
         peer.endpoint = Some(Attached { handler, key });
         if let Some(Admission::In(permit)) = opening.admission.take() {
-            peer.permit = Some(permit);
+            peer.permit = Some(permit.into_place());
         }
         let guards = scope.take_held();
         if !guards.is_empty() {

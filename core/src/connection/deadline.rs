@@ -164,7 +164,7 @@ impl Connection {
     }
 
     /// Reports that input is read again: the waits for it start again.
-    pub const fn resume(&mut self, now: Instant) {
+    pub fn resume(&mut self, now: Instant) {
         self.times.paused = false;
         self.times.hear(now);
         self.restart(now);
@@ -205,7 +205,7 @@ impl Connection {
     }
 
     /// Messages could not arrive before now, because nothing was read.
-    const fn restart(&mut self, now: Instant) {
+    fn restart(&mut self, now: Instant) {
         self.times.message = now;
         self.inbound.restart(now);
     }

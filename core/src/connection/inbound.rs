@@ -2,6 +2,7 @@
 //! RFC 6455 sections 5.2 to 5.6, 6.2, 8.1 and 10.4; RFC 7692 section 7.2.2.
 //! Knows what a frame means for its message; `state` knows the meaning of Close.
 
+use alloc::boxed::Box;
 use core::ops::Range;
 
 use super::deadline::Clock;
@@ -66,8 +67,10 @@ struct Frame {
 }
 
 /// A message that has started and not ended.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Begun {
+    /// Its frame whose payload is arriving.
+    frame: Option<Frame>,
     kind: MessageKind,
     compressed: bool,
     /// A chunk was returned: the rest is returned in chunks too.
@@ -76,38 +79,42 @@ struct Begun {
     timed: bool,
     frames: u32,
     since: Instant,
-}
-
-#[derive(Debug, Default)]
-pub(super) struct Inbound {
-    frame: Option<Frame>,
-    message: Option<Begun>,
     utf8: Scanner,
 }
+
+/// The message that is arriving. It is boxed, because a connection at rest has none, nor does a message need it that is all here.
+#[derive(Debug, Default)]
+pub(super) struct Inbound(Option<Box<Begun>>);
 
 impl Inbound {
     /// Returns whether a message has started and not ended.
     pub(super) const fn inside(&self) -> bool {
-        self.message.is_some()
+        self.0.is_some()
+    }
+
+    /// Returns the number of bytes of heap memory held.
+    pub(super) const fn heap(&self) -> usize {
+        if self.inside() { size_of::<Begun>() } else { 0 }
     }
 
     /// Returns when the message that is being assembled started.
     pub(super) fn assembling_since(&self) -> Option<Instant> {
-        self.message
+        let message = self.0.as_ref();
+        message
             .filter(|message| message.timed && !message.streamed)
             .map(|message| message.since)
     }
 
     /// Counts a started message as starting now.
-    pub(super) const fn restart(&mut self, now: Instant) {
-        if let Some(message) = &mut self.message {
+    pub(super) fn restart(&mut self, now: Instant) {
+        if let Some(message) = &mut self.0 {
             message.since = now;
         }
     }
 
     /// There is no more input: records when an incomplete message started.
     pub(super) fn time(&mut self, clock: Clock<'_>) {
-        if let Some(message) = &mut self.message
+        if let Some(message) = &mut self.0
             && !message.timed
         {
             (message.timed, message.since) = (true, clock());
@@ -116,15 +123,21 @@ impl Inbound {
 
     /// Returns how much of the payload that is arriving is missing, if it can be read directly into the assembly.
     pub(super) fn direct_left(&self) -> Option<u64> {
-        let message = self.message?;
+        let message = self.0.as_ref()?;
         let direct =
             message.kind == MessageKind::Binary && !message.compressed && !message.streamed;
-        self.frame.filter(|_| direct).map(|frame| frame.left)
+        message.frame.filter(|_| direct).map(|frame| frame.left)
+    }
+
+    /// Returns how much of the payload that is arriving is missing; `None` before the next header.
+    fn left(&self) -> Option<u64> {
+        let frame = self.0.as_ref().and_then(|message| message.frame.as_ref());
+        frame.map(|frame| frame.left)
     }
 
     pub(super) fn next_data(&self, input: &[u8], expect: Expect) -> Option<u64> {
-        match self.frame {
-            Some(frame) if !input.is_empty() => Some(frame.left),
+        match self.left() {
+            Some(left) if !input.is_empty() => Some(left),
             Some(_) => None,
             None => match Header::parse(input, expect) {
                 Ok(Some((header, _))) if !header.opcode.is_control() => Some(header.length),
@@ -144,7 +157,7 @@ impl Connection {
     pub(super) const fn expect(&self) -> Expect {
         Expect {
             masked: self.keys.is_none(),
-            inside_message: self.inbound.message.is_some(),
+            inside_message: self.inbound.inside(),
             deflate: self.deflate.is_some(),
         }
     }
@@ -166,13 +179,13 @@ impl Connection {
             if matches!(self.state, State::Lingering { .. } | State::Closed { .. }) {
                 return Ok((input.len(), Found::Nothing));
             }
-            if let Some(frame) = self.inbound.frame {
+            if let Some(left) = self.inbound.left() {
                 let rest = input.get_mut(at..).unwrap_or_default();
-                if rest.is_empty() && frame.left > 0 {
+                if rest.is_empty() && left > 0 {
                     return Ok((at, Found::Nothing));
                 }
                 let start = at;
-                let (found, taken) = self.payload(frame, rest, assembly, mode)?;
+                let (found, taken) = self.payload(rest, assembly, mode)?;
                 at += taken;
                 match found {
                     Found::Nothing => continue,
@@ -225,11 +238,6 @@ impl Connection {
             }
 
             self.admit(&header, assembly, mode)?;
-            self.inbound.frame = Some(Frame {
-                left: header.length,
-                mask: header.mask.map(Mask::new),
-                fin: header.fin,
-            });
             at += taken;
         }
     }
@@ -266,29 +274,30 @@ impl Connection {
         mode: Mode,
     ) -> Result<(), Violation> {
         let limits = &self.config.limits;
-        let begun = match (self.inbound.message, header.opcode) {
-            (Some(begun), _) => Begun {
-                frames: begun.frames.saturating_add(1),
-                ..begun
-            },
-            (None, opcode) => {
-                assembly.freshen();
-                self.inbound.utf8 = Scanner::default();
-                let kind = if opcode == Opcode::Text {
-                    MessageKind::Text
-                } else {
-                    MessageKind::Binary
-                };
-                Begun {
-                    kind,
-                    compressed: header.compressed,
-                    streamed: false,
-                    timed: false,
-                    frames: 1,
-                    since: Instant::ZERO,
-                }
-            }
-        };
+        let begun = self.inbound.0.get_or_insert_with(|| {
+            assembly.freshen();
+            let kind = if header.opcode == Opcode::Text {
+                MessageKind::Text
+            } else {
+                MessageKind::Binary
+            };
+            Box::new(Begun {
+                frame: None,
+                kind,
+                compressed: header.compressed,
+                streamed: false,
+                timed: false,
+                frames: 0,
+                since: Instant::ZERO,
+                utf8: Scanner::default(),
+            })
+        });
+        begun.frames = begun.frames.saturating_add(1);
+        begun.frame = Some(Frame {
+            left: header.length,
+            mask: header.mask.map(Mask::new),
+            fin: header.fin,
+        });
         if begun.frames > limits.fragments {
             return Err(Violation::TooManyFragments);
         }
@@ -296,29 +305,31 @@ impl Connection {
             if header.length > limits.frame {
                 return Err(Violation::FrameTooLarge);
             }
-            let assembled = (assembly.pending_bytes() + self.inbound.utf8.held()) as u64;
+            let assembled = (assembly.pending_bytes() + begun.utf8.held()) as u64;
             if !begun.compressed && assembled.saturating_add(header.length) > limits.message {
                 return Err(Violation::MessageTooLarge);
             }
         }
-        self.inbound.message = Some(begun);
         Ok(())
     }
 
     /// Takes the part of a data frame's payload that has arrived.
     fn payload(
         &mut self,
-        mut frame: Frame,
         rest: &mut [u8],
         assembly: &mut Assembly,
         mode: Mode,
     ) -> Result<(Found, usize), Violation> {
+        let Some(mut begun) = self.inbound.0.take() else {
+            return Ok((Found::Nothing, 0));
+        };
+        let Some(mut frame) = begun.frame.take() else {
+            self.inbound.0 = Some(begun);
+            return Ok((Found::Nothing, 0));
+        };
         let here = usize::try_from(frame.left)
             .unwrap_or(usize::MAX)
             .min(rest.len());
-        let Some(mut begun) = self.inbound.message else {
-            return Ok((Found::Nothing, here));
-        };
         let pieces = mode == Mode::Pieces || begun.streamed;
         // A few bytes may inflate to a thousand times as many: the size of a chunk is checked in between.
         let taken = if pieces && begun.compressed {
@@ -338,10 +349,10 @@ impl Connection {
         // 5.5.1: after our Close, data is ignored
         if self.is_open() {
             unmask(frame.mask.as_mut(), part);
-            range = self.absorb(begun, part, last, assembly, pieces)?.range;
+            range = self.absorb(&mut begun, part, last, assembly, pieces)?.range;
         }
 
-        self.inbound.frame = (frame.left > 0).then_some(frame);
+        begun.frame = (frame.left > 0).then_some(frame);
         let first = !begun.streamed;
         let grows = taken < here && assembly.pending_bytes() < PIECE;
         let ready = self.is_open()
@@ -351,14 +362,14 @@ impl Connection {
                     && (range.as_ref().is_some_and(|range| !range.is_empty())
                         || assembly.pending_bytes() > 0)));
         begun.streamed |= pieces && ready;
-        self.inbound.message = (!last).then_some(begun);
+        let kind = begun.kind;
+        self.inbound.0 = (!last).then_some(begun);
         if !ready {
             return Ok((Found::Nothing, taken));
         }
         if range.is_none() {
             assembly.stale = true;
         }
-        let kind = begun.kind;
         if last {
             self.times.message = self.times.heard;
         }
@@ -380,7 +391,9 @@ impl Connection {
     /// Takes the last `count` bytes of the assembly as payload.
     pub(super) fn take_direct(&mut self, assembly: &mut Assembly, count: usize) -> Direct {
         let start = assembly.bytes.len().saturating_sub(count);
-        let (Some(mut frame), Some(_)) = (self.inbound.frame, self.inbound.direct_left()) else {
+        let is_direct = self.inbound.direct_left().is_some();
+        let message = self.inbound.0.as_mut().filter(|_| is_direct);
+        let Some(frame) = message.and_then(|message| message.frame.as_mut()) else {
             assembly.bytes.truncate(start);
             return Direct::More;
         };
@@ -389,11 +402,16 @@ impl Connection {
         let part = assembly.bytes.get_mut(start..).unwrap_or_default();
         unmask(frame.mask.as_mut(), part);
         frame.left -= part.len() as u64;
-        self.inbound.frame = (frame.left > 0).then_some(frame);
-        if frame.left > 0 || !frame.fin {
+        if frame.left > 0 {
             return Direct::More;
         }
-        self.inbound.message = None;
+        if !frame.fin {
+            if let Some(message) = &mut self.inbound.0 {
+                message.frame = None;
+            }
+            return Direct::More;
+        }
+        self.inbound.0 = None;
         assembly.stale = true;
         // 5.5.1: after our Close, data is ignored
         if !self.is_open() {
@@ -406,7 +424,7 @@ impl Connection {
     /// Inflates, validates and stores a part of a message; in chunks, data that can be lent from the input is not stored.
     fn absorb(
         &mut self,
-        begun: Begun,
+        begun: &mut Begun,
         part: &[u8],
         last: bool,
         assembly: &mut Assembly,
@@ -419,21 +437,17 @@ impl Connection {
         };
         let mut range = None;
         if begun.compressed {
-            let utf8 = &mut self.inbound.utf8;
             self.compression
                 .inflate(self.deflate, part, last, |fresh| {
-                    store(utf8, begun.kind, fresh, assembly, bound)
+                    store(&mut begun.utf8, begun.kind, fresh, assembly, bound)
                 })?;
         } else if pieces && assembly.pending_bytes() == 0 {
             match begun.kind {
                 MessageKind::Binary => range = Some(0..part.len()),
                 MessageKind::Text => {
-                    let held = self.inbound.utf8.held() > 0;
-                    let readable = self
-                        .inbound
-                        .utf8
-                        .feed(part)
-                        .map_err(|_| Violation::InvalidUtf8)?;
+                    let held = begun.utf8.held() > 0;
+                    let fed = begun.utf8.feed(part);
+                    let readable = fed.map_err(|_| Violation::InvalidUtf8)?;
                     if held {
                         assembly.text.extend(readable.first);
                         assembly.text.push_str(readable.rest);
@@ -443,14 +457,12 @@ impl Connection {
                 }
             }
         } else {
-            store(&mut self.inbound.utf8, begun.kind, part, assembly, bound)?;
+            store(&mut begun.utf8, begun.kind, part, assembly, bound)?;
         }
         // 8.1: the validator is finished on FIN, also when the last frame is empty
         if last && begun.kind == MessageKind::Text {
-            self.inbound
-                .utf8
-                .finish()
-                .map_err(|_| Violation::InvalidUtf8)?;
+            let finished = begun.utf8.finish();
+            finished.map_err(|_| Violation::InvalidUtf8)?;
         }
         Ok(Absorbed { range })
     }

@@ -442,7 +442,8 @@ impl Connection {
         } else {
             0
         };
-        self.output.queued() + self.pong.as_ref().map_or(0, |_| size_of::<HeldPong>()) + keys
+        let pong = self.pong.as_ref().map_or(0, |_| size_of::<HeldPong>());
+        self.output.queued() + self.inbound.heap() + pong + keys
     }
 
     fn fail(&mut self, now: Instant, violation: Violation) -> Violation {

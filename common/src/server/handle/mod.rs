@@ -14,7 +14,7 @@ use crate::metrics::counters::ServerCounters;
 use crate::metrics::{RejectReason, ServerMetrics};
 use sansws_core::time::Duration;
 
-pub use permit::{Admission, ConnectionPermit, RefusalPermit, ShutdownClose};
+pub use permit::{Admission, ConnectionPermit, ConnectionPlace, RefusalPermit, ShutdownClose};
 
 /// Maximum number of refusals at once. A refusal costs a task and perhaps a TLS handshake, so refusals must not cost more than connections.
 const REFUSALS: usize = 64;

@@ -3,6 +3,7 @@
 //! Knows no listener.
 
 use std::future::{Future, poll_fn};
+use std::ops::Deref;
 use std::pin::pin;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
@@ -64,7 +65,10 @@ impl Admission {
 impl Admission {
     /// Reports that the connection ended before HTTP: TLS or the PROXY protocol failed, or took too long.
     pub fn not_begun(&self, error: &Error) {
-        let (Self::In(ConnectionPermit { handle, .. }) | Self::Away(RefusalPermit(handle))) = self;
+        let handle = match self {
+            Self::In(permit) => &permit.handle,
+            Self::Away(RefusalPermit(handle)) => handle,
+        };
         let why = match error {
             Error::ConnectTimeout => HandshakeFailure::Timeout,
             _ => HandshakeFailure::Transport,
@@ -100,19 +104,76 @@ impl Drop for RefusalPermit {
 /// The permit of an admitted connection; dropping it releases its place.
 #[derive(Debug)]
 pub struct ConnectionPermit {
-    handle: ServerHandle,
-    /// Its place among the connections.
-    id: u32,
+    place: ConnectionPlace,
     registered: Option<Waker>,
+}
+
+/// The place of a connection in its server, without a task that is woken on shutdown; dropping it releases it.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct ConnectionPlace {
+    handle: ServerHandle,
+    /// Its index among the connections.
+    id: u32,
+}
+
+/// Gives access to the place.
+impl Deref for ConnectionPermit {
+    type Target = ConnectionPlace;
+
+    fn deref(&self) -> &ConnectionPlace {
+        &self.place
+    }
 }
 
 impl ConnectionPermit {
     pub(super) const fn new(handle: ServerHandle, id: u32) -> Self {
         Self {
-            handle,
-            id,
+            place: ConnectionPlace { handle, id },
             registered: None,
         }
+    }
+
+    /// Returns the handle.
+    pub fn handle(&self) -> ServerHandle {
+        self.place.handle()
+    }
+
+    /// Returns whether the server shuts down.
+    pub fn is_closing(&self) -> bool {
+        self.place.is_closing()
+    }
+
+    /// Keeps only the place, for an event loop: no task of the connection is to be woken.
+    #[doc(hidden)]
+    pub fn into_place(self) -> ConnectionPlace {
+        self.place
+    }
+
+    /// Is ready once the connection is to be dropped. Also wakes when shutdown starts.
+    pub fn poll_dropping(&mut self, cx: &Context<'_>) -> Poll<()> {
+        let known = self.registered.as_ref();
+        if !known.is_some_and(|known| known.will_wake(cx.waker())) {
+            self.place.register(cx.waker().clone());
+            self.registered = Some(cx.waker().clone());
+        }
+        // Check after registering the waker: a close in between would otherwise wake nobody.
+        if self.is_dropping() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }
+}
+
+impl ConnectionPlace {
+    fn register(&self, waker: Waker) {
+        let before = match self.handle.state().connections.get_mut(self.id as usize) {
+            Some(place) => place.replace(waker),
+            None => None,
+        };
+        // Dropping it may free its task, which must not happen under the lock.
+        drop(before);
     }
 
     /// Returns the handle.
@@ -160,32 +221,9 @@ impl ConnectionPermit {
             reason: "the server restarts",
         }
     }
-
-    /// Is ready once the connection is to be dropped. Also wakes when shutdown starts.
-    pub fn poll_dropping(&mut self, cx: &Context<'_>) -> Poll<()> {
-        if !self
-            .registered
-            .as_ref()
-            .is_some_and(|known| known.will_wake(cx.waker()))
-        {
-            let before = match self.handle.state().connections.get_mut(self.id as usize) {
-                Some(place) => place.replace(cx.waker().clone()),
-                None => None,
-            };
-            // Dropping it may free its task, which must not happen under the lock.
-            drop(before);
-            self.registered = Some(cx.waker().clone());
-        }
-        // Check after registering the waker: a close in between would otherwise wake nobody.
-        if self.is_dropping() {
-            Poll::Ready(())
-        } else {
-            Poll::Pending
-        }
-    }
 }
 
-impl Drop for ConnectionPermit {
+impl Drop for ConnectionPlace {
     fn drop(&mut self) {
         let mut state = self.handle.state();
         state.open -= 1;
