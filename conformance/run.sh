@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
 # sansws under its own suite: core in memory, all adapters over sockets, in both roles, tungstenite for comparison; then, without
-# --quick, how long the suite takes against the echo example: conformance/run.sh [--quick]
-# Reports go to target/conformance. Fails when a case of sansws is neither OK nor INFORMATIONAL.
+# --quick, how long the suite takes against the echo example: conformance/run.sh [--quick [PROGRAM]]
+# PROGRAM is a wsconform that is built already. Reports go to target/conformance. Fails when a case of sansws is neither OK nor INFORMATIONAL.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 quick=${1:-}
-[ -z "$quick" ] || [ "$quick" = --quick ] || { echo "usage: conformance/run.sh [--quick]" >&2; exit 2; }
+[ -z "$quick" ] || [ "$quick" = --quick ] || { echo "usage: conformance/run.sh [--quick [PROGRAM]]" >&2; exit 2; }
 
 profile=release
 programs=(-p sansws-conformance --bin wsconform)
 if [ -n "$quick" ]; then profile=suite; else programs+=(-p sansws-examples --bin echo); fi
-cargo build --profile "$profile" "${programs[@]}"
-wsconform=target/$profile/wsconform
+wsconform=${2:-target/$profile/wsconform}
+[ -n "${2:-}" ] || cargo build --profile "$profile" "${programs[@]}"
 reports=target/conformance
 
 # The last lines of a run: its summary.
