@@ -13,6 +13,7 @@ mod tcp_tokio;
 mod tokio_channels;
 mod tokio_tungstenite;
 mod tokio_websockets;
+mod tuned;
 mod tungstenite_broadcast;
 
 use std::net::TcpListener;
@@ -79,6 +80,12 @@ pub(crate) const PEERS: &[Peer] = &[
     Peer::websocket("fastwebsockets", TCP_TOKIO, fastwebsockets::serve),
     Peer::websocket("tokio-websockets", TCP_TOKIO, tokio_websockets::serve).modes(&[Mode::Tls]),
     Peer::websocket("sockudo-ws", TCP_TOKIO, sockudo_ws::serve),
+    Peer::websocket(
+        "tokio-websockets-tuned",
+        TCP_TOKIO,
+        tokio_websockets::serve_tuned,
+    ),
+    Peer::websocket("sockudo-ws-tuned", TCP_TOKIO, sockudo_ws::serve_tuned),
     Peer::fan_out(BARE, Job::FanOut, bare::serve),
     Peer::fan_out(
         "tungstenite-broadcast",
