@@ -58,9 +58,7 @@ impl Loop {
         let (key, response, agreement) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                // The text of an application's error is its code.
-                let refused = contain(|| refusal(&error));
-                let (response, blame) = refused.unwrap_or_else(|panic| refusal(&panic.into()));
+                let (response, blame) = refusal(&error);
                 let response = counted(response, RequestKind::WebSocket, &served.handle);
                 let outcome = ConnectionOutcome {
                     // Rejecting is not a failure.

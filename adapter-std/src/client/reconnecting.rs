@@ -382,7 +382,8 @@ impl Client {
     fn unhooked(&mut self, mut socket: WebSocket, error: HandlerError) {
         let verdict = Verdict::of(&error, &**socket.shared());
         if verdict.blame == Blame::Application {
-            tracing::error!(error = %Chain(&error), "`on_open` failed");
+            // The text of an application's error is its code.
+            let _ = contain(|| tracing::error!(error = %Chain(&error), "`on_open` failed"));
         }
         let error = match Error::from(error) {
             // The hook met the end of the connection: that end counts.

@@ -147,6 +147,46 @@ fn an_answer_that_cannot_be_written_is_500_and_counted_so() {
     }
 }
 
+/// An error that cannot even say what it is.
+#[derive(Debug)]
+struct Mute;
+
+impl std::fmt::Display for Mute {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        panic!("in the text of an error");
+    }
+}
+
+impl std::error::Error for Mute {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        panic!("in the source of an error");
+    }
+}
+
+#[test]
+fn an_error_that_panics_is_one_of_the_application() {
+    let router = Router::new()
+        .get("/", |_: Scope| Err::<Response, _>(Mute.into()))
+        .route("/before", |_: Upgrade| Err(Mute.into()))
+        .route("/after", |upgrade: Upgrade| {
+            upgrade.accept()?;
+            Err(Mute.into())
+        });
+    let server = Running::new(router);
+    let page = ask(
+        &server,
+        "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+    );
+    assert!(page.starts_with("HTTP/1.1 500"), "{page}");
+    assert_eq!(status(dial(&server, "/before")), 500);
+    assert_eq!(code(dial(&server, "/after").unwrap()), 1011);
+    let handle = server.handle.clone();
+    server.close();
+    let metrics = handle.metrics();
+    assert_eq!((metrics.opened, metrics.websockets()), (1, 0));
+    assert_eq!(metrics.handlers_failed, 3);
+}
+
 #[test]
 fn routes_that_conflict_are_not_served() {
     let router = || Router::new().route("/a", echo).route("/a", echo);

@@ -124,6 +124,47 @@ fn an_answer_that_cannot_be_written_is_500() {
     });
 }
 
+/// An error that cannot even say what it is.
+#[derive(Debug)]
+struct Mute;
+
+impl std::fmt::Display for Mute {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        panic!("in the text of an error");
+    }
+}
+
+impl std::error::Error for Mute {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        panic!("in the source of an error");
+    }
+}
+
+#[test]
+fn an_error_that_panics_is_one_of_the_application() {
+    run(async {
+        let server = serve(
+            Routes::new()
+                .get("/", async |_: Scope| Err::<Response, _>(Mute.into()))
+                .route("/before", async |_: Up| Err(Mute.into()))
+                .route("/after", async |upgrade: Up| {
+                    upgrade.accept().await?;
+                    Err(Mute.into())
+                }),
+        );
+        assert_eq!(server.get("/").await?.status, 500);
+        server.expect_reject("/before", 500).await;
+        let mut socket = server.connect("/after").await?;
+        socket.expect_close(1011).await;
+        drop(socket);
+        server.pass(Duration::from_secs(1)).await;
+        let metrics = server.handle().metrics();
+        assert_eq!((metrics.opened, metrics.websockets()), (1, 0));
+        assert_eq!(metrics.handlers_failed, 3);
+        Ok(())
+    });
+}
+
 #[test]
 fn a_response_has_one_length() {
     run(async {
