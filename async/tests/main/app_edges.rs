@@ -18,7 +18,7 @@ use sansws_async::{
     ConnectionPolicy, Error, Result, Scope, ServerOptions, StreamedResponse, WebSocket,
 };
 use sansws_core::close::Closed;
-use sansws_core::config::{Config, Timeouts};
+use sansws_core::config::{Config, Limits, Timeouts};
 use sansws_core::frame::MessageKind;
 use sansws_core::handshake::{AcceptOptions, OriginPolicy};
 use sansws_core::http::{Headers, Response};
@@ -161,6 +161,32 @@ fn an_error_that_panics_is_one_of_the_application() {
         let metrics = server.handle().metrics();
         assert_eq!((metrics.opened, metrics.websockets()), (1, 0));
         assert_eq!(metrics.handlers_failed, 3);
+        Ok(())
+    });
+}
+
+#[test]
+fn limits_of_zero_let_one_message_after_the_other_pass() {
+    run(async {
+        let limits = Limits {
+            write_queue: 0,
+            high_water: 0,
+            read_ahead: 0,
+            ..Limits::default()
+        };
+        let config = Config {
+            limits,
+            ..Config::default()
+        };
+        let server = serve_with(
+            Routes::new().route("/", echo),
+            ServerOptions::default().config(config),
+        );
+        let mut socket = server.connect("/").await?;
+        for text in ["one", "two"] {
+            socket.send_text(text).await?;
+            socket.expect_text(text).await;
+        }
         Ok(())
     });
 }
