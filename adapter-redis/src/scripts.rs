@@ -329,17 +329,20 @@ impl Scripts {
     }
 }
 
+/// The longest time in milliseconds: an expiry after it is still a number of Redis.
+const LONGEST: u64 = u64::MAX >> 22;
+
 fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX >> 12)
+    bounded(duration.as_micros(), LONGEST << 10)
+}
+
+fn bounded(time: u128, most: u64) -> u64 {
+    u64::try_from(time).map_or(most, |time| time.min(most))
 }
 
 /// The maximum age of kept messages, in milliseconds; 0 keeps nothing.
 fn age(keep: Option<HistoryOptions>) -> u64 {
-    keep.map_or(0, |keep| {
-        u64::try_from(keep.age.as_millis())
-            .unwrap_or(u64::MAX >> 22)
-            .max(1)
-    })
+    keep.map_or(0, |keep| bounded(keep.age.as_millis(), LONGEST).max(1))
 }
 
 /// Maximum number of messages that are kept.

@@ -643,6 +643,11 @@ async fn histories_are_bounded_by_count_bytes_and_age() {
         [13],
         "one longer message is kept alone"
     );
+    let one = serve(&server, "all", of(usize::MAX, usize::MAX, u64::MAX)).await;
+    for _ in 0..3 {
+        publish(&one.hub, "a", "x").await;
+    }
+    assert_eq!(kept(&one, "a").await, [1, 2, 3]);
     let one = serve(&server, "age", of(100, 1 << 20, 1_500)).await;
     publish(&one.hub, "a", "old").await;
     tokio::time::sleep(Duration::from_millis(1_800)).await;

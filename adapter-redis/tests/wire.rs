@@ -274,6 +274,16 @@ fn what_a_newer_server_writes_is_told_from_nonsense() {
         Err(WireError::Malformed),
         "a code that nobody may send"
     );
+    let numbered = |offset: u64| {
+        let before = Position { epoch: 1, offset };
+        parse(&wire::messages(before, 1, &Messages::default()))
+    };
+    assert_eq!(numbered(1 << 62), Ok(()));
+    assert_eq!(
+        numbered(u64::MAX),
+        Err(WireError::Malformed),
+        "a number that nothing can follow"
+    );
 }
 
 #[test]

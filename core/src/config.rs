@@ -97,9 +97,9 @@ pub struct Limits {
     /// for a page with a longer one.
     pub body: usize,
     /// Number of unsent bytes at which sending fails with `SendError::QueueFull` (or waits); default 1 MiB. One message is always accepted
-    /// below it, so it is exceeded by at most one message, and by our own control frames.
+    /// below it, so it is exceeded by at most one message, and by our own control frames. 0 counts as 1.
     pub write_queue: usize,
-    /// Number of unsent bytes at which a server stops reading; default 64 KiB. A client goes on reading.
+    /// Number of unsent bytes at which a server stops reading; default 64 KiB. A client goes on reading. 0 counts as 1.
     pub high_water: usize,
     /// Number of message bytes to read ahead while a handler is busy, so that control frames behind them are seen; default 64 KiB.
     pub read_ahead: usize,

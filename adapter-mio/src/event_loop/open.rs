@@ -395,8 +395,7 @@ impl Loop {
             return;
         };
         // The text of an application's error is its code.
-        let verdict = contain(|| Verdict::of(&error, &**peer));
-        let verdict = verdict.unwrap_or_else(|panic| Verdict::of(&panic.into(), &**peer));
+        let verdict = Verdict::of(&error, &**peer);
         let failure = &mut peer.extras().failure;
         // A close on purpose does not hide what fails after it.
         let is_known = |(_, blame): &(_, Blame)| *blame == Blame::Application;

@@ -44,7 +44,7 @@ impl Loop {
             }
             Err(panic) => {
                 let response = failed(&panic.into(), route.as_ref(), &served.handle);
-                self.answer(opening, served, &response, framing, false)
+                self.answer(opening, served, response, framing, false)
             }
         }
     }
@@ -74,6 +74,6 @@ impl Loop {
         let (framing, route) = (answering.framing, answering.route.take());
         let response =
             answer.unwrap_or_else(|error| failed(&error, route.as_ref(), &served.handle));
-        self.answer(opening, served, &response, framing, false)
+        self.answer(opening, served, response, framing, false)
     }
 }

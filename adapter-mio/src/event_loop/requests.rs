@@ -10,7 +10,7 @@ use sansws_common::contain::contain;
 use sansws_common::error::Error;
 use sansws_common::metrics::RequestKind;
 use sansws_common::metrics::trace::{self, Span};
-use sansws_common::server::answer::{failed, judge, note_failure, note_refusal, written};
+use sansws_common::server::answer::{counted, failed, judge, note_failure, note_refusal, written};
 use sansws_common::server::verdict::Blame;
 use sansws_common::{Admission, ConnectionOutcome};
 use sansws_core::handshake::Refusal;
@@ -313,7 +313,7 @@ impl Loop {
             keep_alive: framing.keep_alive && !is_websocket && !has_body,
             ..framing
         };
-        self.answer(opening, served, &response, framing, is_websocket)
+        self.answer(opening, served, response, framing, is_websocket)
     }
 
     /// Reads the body of a request for a page, and lets the page answer.
@@ -330,7 +330,7 @@ impl Loop {
                     ..reading.framing
                 };
                 let response = refused(error).response();
-                return self.answer(opening, served, &response, framing, false);
+                return self.answer(opening, served, response, framing, false);
             }
         }
         if !reading.body.is_whole() {
@@ -366,7 +366,7 @@ impl Loop {
         let response = answer
             .and_then(|answer| answer)
             .unwrap_or_else(|error| failed(&error, route.as_ref(), &served.handle));
-        self.answer(opening, served, &response, framing, false)
+        self.answer(opening, served, response, framing, false)
     }
 
     /// Answers a request; the connection goes on if it is kept alive.
@@ -374,7 +374,7 @@ impl Loop {
         &self,
         opening: &mut Opening,
         served: &Served,
-        response: &Response,
+        response: Response,
         framing: Framing,
         is_websocket: bool,
     ) -> Next {
@@ -383,15 +383,12 @@ impl Loop {
         } else {
             RequestKind::Page
         };
-        served.handle.counters().response(asked, response.status);
-        if is_websocket {
-            trace::answered(response.status);
-        }
+        let response = counted(response, asked, &served.handle);
         let framing = Framing {
             keep_alive: framing.keep_alive && !served.handle.is_closing(),
             ..framing
         };
-        let (bytes, timeouts) = (written(response, framing), &served.options.config.timeouts);
+        let (bytes, timeouts) = (written(&response, framing), &served.options.config.timeouts);
         if !framing.keep_alive {
             return opening.end_with(bytes, self.now + timeouts.close);
         }

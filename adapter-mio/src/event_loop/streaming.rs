@@ -10,7 +10,7 @@ use sansws_common::Scope;
 use sansws_common::contain::contain;
 use sansws_common::error::{Error, HandlerError};
 use sansws_common::metrics::RequestKind;
-use sansws_common::server::answer::{failed, written_head};
+use sansws_common::server::answer::{counted, encodable, failed, written_head};
 use sansws_core::error::SendError;
 use sansws_core::handshake::AcceptOptions;
 use sansws_core::internal::Framing;
@@ -53,7 +53,7 @@ impl Loop {
             Ok(key) => key,
             Err(error) => {
                 let response = failed(&error, route.as_ref(), &served.handle);
-                return self.answer(opening, served, &response, framing, false);
+                return self.answer(opening, served, response, framing, false);
             }
         };
         let response = format.head(&accept.fields);
@@ -62,19 +62,18 @@ impl Loop {
             keep_alive: false,
             ..framing
         };
+        let response = match encodable(response) {
+            Ok(head) => counted(head, RequestKind::Page, &served.handle),
+            Err(instead) => {
+                let _ = contain(|| host.call(|host| host.forget(key)));
+                return self.answer(opening, served, instead, last, false);
+            }
+        };
         let (bytes, has_body) = written_head(&response, last);
         let Some(peer) = self.peers.get_mut(slot).filter(|_| has_body) else {
             let _ = contain(|| host.call(|host| host.forget(key)));
-            served
-                .handle
-                .counters()
-                .response(RequestKind::Page, response.status);
             return opening.end_with(bytes, self.now + served.options.config.timeouts.close);
         };
-        served
-            .handle
-            .counters()
-            .response(RequestKind::Page, response.status);
         let config = policy.config.as_ref().unwrap_or(&served.options.config);
         let streamed = Streamed::new(Arc::clone(config), *format, bytes);
         peer.stage = Stage::Streaming(Box::new(streamed));

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use sansws_common::contain::contain;
 use sansws_common::error::{Error, HandlerError};
 use sansws_common::metrics::{RequestKind, trace};
-use sansws_common::server::answer::written;
+use sansws_common::server::answer::{counted, written};
 use sansws_common::server::scope::Head;
 use sansws_common::server::verdict::{Blame, refusal};
 use sansws_common::{Admission, ConnectionOutcome, Scope};
@@ -58,14 +58,8 @@ impl Loop {
         let (key, response, agreement) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                // The text of an application's error is its code.
-                let refused = contain(|| refusal(&error));
-                let (response, blame) = refused.unwrap_or_else(|panic| refusal(&panic.into()));
-                served
-                    .handle
-                    .counters()
-                    .response(RequestKind::WebSocket, response.status);
-                trace::answered(response.status);
+                let (response, blame) = refusal(&error);
+                let response = counted(response, RequestKind::WebSocket, &served.handle);
                 let outcome = ConnectionOutcome {
                     // Rejecting is not a failure.
                     result: if blame == Blame::Nobody {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
+use sansws_mio::metrics::{RequestKind, StatusClass};
 use sansws_mio::{
     AcceptOptions, CloseCode, Closed, Config, ConnectionPolicy, Endpoint, Error, Hub, Incoming,
     Joined, Response, Result, Router, Scope, Sent, ServerOptions, Socket, StreamFormat, app,
@@ -318,7 +319,13 @@ fn what_is_no_stream_is_answered_as_a_whole() {
         );
     }
     let bad = "POST /raw HTTP/1.1\r\nHost: localhost\r\nContent-Length: 8\r\n\r\nbad head";
+    let failed = || {
+        let metrics = server.handle.metrics();
+        metrics.responses(RequestKind::Page, StatusClass::ServerError)
+    };
+    let before = failed();
     assert!(rest(begin(&server, bad)).starts_with("HTTP/1.1 500 "));
+    assert_eq!(failed(), before + 1);
     // The connection of a rejected request goes on.
     let both =
         get("/raw?reject") + &get("/page").replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n");

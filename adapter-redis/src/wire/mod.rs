@@ -152,7 +152,7 @@ pub fn parse<'a>(group: &Name, bytes: &'a [u8]) -> Result<Payload<'a>, WireError
     let payload = match reader.u8()? {
         1 => {
             let before = reader.position()?;
-            let time = reader.u64()?;
+            let time = reader.number()?;
             let messages = Split {
                 rest: reader.rest(),
             };

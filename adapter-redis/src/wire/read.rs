@@ -44,10 +44,20 @@ impl<'a> Reader<'a> {
         self.array().map(u64::from_be_bytes)
     }
 
+    /// Redis has signed numbers: a higher one was not given by a script, and nothing could follow it.
+    pub(super) fn number(&mut self) -> Result<u64, WireError> {
+        let number = self.u64()?;
+        if i64::try_from(number).is_ok() {
+            Ok(number)
+        } else {
+            Err(WireError::Malformed)
+        }
+    }
+
     pub(super) fn position(&mut self) -> Result<Position, WireError> {
         Ok(Position {
             epoch: self.u64()?,
-            offset: self.u64()?,
+            offset: self.number()?,
         })
     }
 

@@ -382,7 +382,8 @@ impl Client {
     fn unhooked(&mut self, mut socket: WebSocket, error: HandlerError) {
         let verdict = Verdict::of(&error, &**socket.shared());
         if verdict.blame == Blame::Application {
-            tracing::error!(error = %Chain(&error), "`on_open` failed");
+            // The text of an application's error is its code.
+            let _ = contain(|| tracing::error!(error = %Chain(&error), "`on_open` failed"));
         }
         let error = match Error::from(error) {
             // The hook met the end of the connection: that end counts.
@@ -459,7 +460,8 @@ impl Client {
         let error = match socket.receive_until(until) {
             Ok(Some(message)) => return Ok(Some(message)),
             Ok(None) => socket.shared().engine().disconnected(),
-            Err(error) if !is_end(&error) => return Err(error),
+            // The end may be a timeout too, of the operating system's.
+            Err(error) if is_not_now(&error) && socket.closed().is_none() => return Err(error),
             Err(error) => error,
         };
         self.over(error);
@@ -484,6 +486,12 @@ impl Client {
 
     /// A send has met the end of the connection: messages before it are kept.
     fn finish(&mut self) {
+        if let Link::Open(socket) = &self.link
+            && socket.shared().engine().accepts()
+        {
+            // `on_open` has forgotten the rest of a message: nothing can follow that.
+            return self.over(SendError::UnfinishedMessage.into());
+        }
         loop {
             if self.look() || !matches!(self.link, Link::Open(_)) {
                 return;
@@ -531,15 +539,12 @@ impl Client {
     }
 }
 
-/// Returns whether a connection is over with this error.
-fn is_end(error: &Error) -> bool {
-    match error {
-        Error::Io(error) => !matches!(
-            error.kind(),
-            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
-        ),
-        _ => true,
-    }
+/// Returns whether there was no message in time.
+fn is_not_now(error: &Error) -> bool {
+    matches!(error, Error::Io(error) if matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+    ))
 }
 
 impl fmt::Debug for Client {

@@ -212,13 +212,19 @@ impl Starting {
 /// Accepts until the handle is closed, and all connections had time to leave.
 fn accept(listeners: Vec<Listener>, handle: &ServerHandle, starting: &Starting) {
     let mut paused = false;
-    let mut closing: Option<Instant> = None;
+    let mut closing: Option<(Duration, Instant)> = None;
     loop {
         if handle.is_closing() {
-            let until = *closing.get_or_insert_with(|| now() + handle.window());
-            if handle.window().is_zero() || until <= now() {
+            let window = handle.window();
+            let until = match closing {
+                Some((known, until)) if known == window => until,
+                Some((_, until)) => until.min(now() + window),
+                None => now() + window,
+            };
+            if window.is_zero() || until <= now() {
                 return;
             }
+            closing = Some((window, until));
         }
         let mut sources: Vec<_> = listeners
             .iter()

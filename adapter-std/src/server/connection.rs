@@ -8,7 +8,7 @@ use sansws_common::contain::contain;
 use sansws_common::error::{HandlerError, Result};
 use sansws_common::metrics::trace::{self, Span};
 use sansws_common::metrics::{ClosedBy, HandshakeFailure, RequestKind};
-use sansws_common::server::answer::{NOT_ANSWERED, note_failure, written};
+use sansws_common::server::answer::{NOT_ANSWERED, counted, note_failure, written};
 use sansws_common::server::verdict::{Blame, Verdict, refusal};
 use sansws_common::{Admission, ConnectInfo, ConnectionOutcome, ConnectionPermit};
 use sansws_core::close::CloseCode;
@@ -200,8 +200,7 @@ fn end_unopened(
         // 4.2.1: every request is answered, even if the handler did not.
         UpgradeOutcome::Dropped(wire) => {
             let response = response.unwrap_or_else(|| Response::new(500));
-            counters.response(RequestKind::WebSocket, response.status);
-            trace::answered(response.status);
+            let response = counted(response, RequestKind::WebSocket, &permit.handle());
             let bytes = written(&response, Framing::default());
             wire.answer_and_end(bytes, options.config.timeouts.close);
         }

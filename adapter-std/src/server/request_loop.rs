@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use sansws_common::contain::contain;
 use sansws_common::error::{Error, Result};
-use sansws_common::metrics::{RequestKind, trace};
-use sansws_common::server::answer::{failed, judge, note_refusal, written};
+use sansws_common::metrics::RequestKind;
+use sansws_common::server::answer::{counted, failed, judge, note_refusal, written};
 use sansws_common::server::scope::Head;
 use sansws_common::{ConnectInfo, Scope, ServerHandle};
 use sansws_core::handshake::{Refusal, ServerHandshake};
@@ -123,10 +123,7 @@ pub(super) fn open(
         } else {
             RequestKind::Page
         };
-        handle.counters().response(asked, response.status);
-        if is_websocket {
-            trace::answered(response.status);
-        }
+        let response = counted(response, asked, handle);
         let framing = Framing {
             keep_alive: framing.keep_alive
                 && !is_websocket

@@ -221,23 +221,22 @@ impl<S: ByteStream> Unanswered<S> {
         let mut engine = Engine::new(wire, connection);
         engine.send_first(head);
         let terms = self.terms.take();
-        let slot = terms.map(|terms| {
+        if let Some(terms) = &terms {
             if let Some(limits) = &terms.policy.traffic {
                 engine.limit(limits);
             }
             if let Some(lifetime) = terms.policy.lifetime {
                 engine.live_for(lifetime);
             }
-            engine.serve(terms.served);
-            terms.slot
-        });
+        }
         let socket = WebSocket::new(engine, opened);
-        if let Some(slot) = slot {
-            let mut outcome = slot.outcome();
+        if let Some(terms) = terms {
+            let mut outcome = terms.slot.outcome();
             // The handler returned while another thread wrote the answer: nobody drives the connection, or counts it.
             if !matches!(*outcome, UpgradeOutcome::Open) {
                 return Err(io::Error::from(io::ErrorKind::NotConnected).into());
             }
+            socket.shared().engine().serve(terms.served);
             *outcome = UpgradeOutcome::Accepted(Arc::clone(socket.shared()));
         }
         Ok(socket)

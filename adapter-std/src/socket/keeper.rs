@@ -62,7 +62,8 @@ impl WebSocket<Stream> {
         if let Some(socket) = self.shared().socket() {
             let mut engine = self.shared().engine();
             engine.flags.shared = true;
-            engine.kept = Some(HangUp::new(socket));
+            // One that is replaced would hang up.
+            engine.kept.get_or_insert_with(|| HangUp::new(socket));
         }
         let (shared, wanted) = (Arc::downgrade(self.shared()), Arc::downgrade(&keeper.0));
         thread::Builder::new()

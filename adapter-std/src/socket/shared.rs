@@ -80,6 +80,8 @@ impl<S: ByteStream> Shared<S> {
         mut step: impl FnMut(&mut Engine<S>) -> Step<R>,
     ) -> Result<R, Error> {
         let mut engine = self.engine();
+        // However short its time, a call looks for input once.
+        let mut has_waited = self.socket.is_none();
         // A call that may wait learns of input by waiting: a read that finds none would cost more.
         if matches!(until, Until::Now) || self.socket.is_none() {
             engine.may_have_input();
@@ -91,7 +93,7 @@ impl<S: ByteStream> Shared<S> {
             };
             let limit = match until {
                 Until::Now => return Err(io::Error::from(io::ErrorKind::WouldBlock).into()),
-                Until::At(at) if at <= now() => {
+                Until::At(at) if has_waited && at <= now() => {
                     return Err(io::Error::from(io::ErrorKind::TimedOut).into());
                 }
                 Until::At(at) => Some(at),
@@ -102,6 +104,7 @@ impl<S: ByteStream> Shared<S> {
             };
             engine.release();
             engine = self.wait(engine, socket, interest, limit, receives)?;
+            has_waited = true;
         }
     }
 

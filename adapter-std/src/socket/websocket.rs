@@ -115,7 +115,8 @@ impl<S: ByteStream> WebSocket<S> {
     }
 
     /// Returns the stream, and the bytes that were read from it but not processed. Unsent output is lost: [`flush`](Self::flush) before.
-    /// So are messages that were read ahead while sending: take them by [`try_receive`](Self::try_receive).
+    /// So are messages that were read ahead while sending: take them by [`try_receive`](Self::try_receive). A thread of
+    /// [`keep_alive`](WebSocket::keep_alive) ends, which takes up to a second.
     ///
     /// # Errors
     /// Returns the connection when a server drives it.

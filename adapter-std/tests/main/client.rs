@@ -9,9 +9,11 @@ use std::time::Duration;
 
 use sansws_std::core::dial::{Backoff, ReconnectOptions};
 use sansws_std::{
-    Client, ClientState, CloseCode, Config, ConnectOptions, Error, Message, Response, Result,
-    Router, SendError, Server, Stop, Timeouts, Upgrade, accept, connect,
+    Client, ClientState, CloseCode, Config, ConnectOptions, Error, Message, MessageKind, Response,
+    Result, Router, SendError, Server, Stop, Timeouts, Upgrade, accept, connect,
 };
+
+use socket2::SockRef;
 
 use crate::support::{Certs, Running, echo};
 
@@ -269,6 +271,59 @@ fn a_client_reconnects_and_sends_what_was_queued() {
         "{seen:?}"
     );
     server.close();
+}
+
+/// A peer that takes nothing more, as seen by the operating system.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_timeout_of_tcp_ends_the_connection_and_not_the_client() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("ws://{}/", listener.local_addr().unwrap());
+    SockRef::from(&listener)
+        .set_recv_buffer_size(4 << 10)
+        .unwrap();
+    let server = thread::spawn(move || {
+        let open = |stream: TcpStream| accept(stream, Arc::default())?.accept();
+        let silent = open(listener.accept().unwrap().0).unwrap();
+        let mut next = open(listener.accept().unwrap().0).unwrap();
+        next.send_text("again").unwrap();
+        (silent, next)
+    });
+    let mut client = Client::new(url, ConnectOptions::default())
+        .unwrap()
+        .reconnect(quick())
+        .on_open(|socket| {
+            let stream = socket.get_ref();
+            if let sansws_std::Socket::Tcp(tcp) = stream.socket() {
+                let wait = Some(Duration::from_millis(1));
+                SockRef::from(tcp).set_tcp_user_timeout(wait)?;
+            }
+            Ok(())
+        });
+    client.send_bytes(vec![0; 256 << 10]).unwrap();
+    assert_eq!(client.receive_text().unwrap().as_deref(), Some("again"));
+    drop(server.join().unwrap());
+}
+
+#[test]
+fn a_message_that_a_hook_never_ends_stops_the_client() {
+    let server = Running::new(echo);
+    let mut client = Client::new(server.url(), ConnectOptions::default())
+        .unwrap()
+        .on_open(|socket| {
+            let mut writer = socket.send_stream(MessageKind::Text);
+            writer.write("half")?;
+            std::mem::forget(writer);
+            Ok(())
+        });
+    assert!(client.send_text("whole").is_err());
+    let ClientState::Stopped(Stop::Failed(why)) = client.state() else {
+        panic!("{:?}", client.state());
+    };
+    assert!(matches!(
+        **why,
+        Error::NotSent(SendError::UnfinishedMessage)
+    ));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
 use sansws_std::{
-    CloseCode, Config, ConnectOptions, Error, Limits, Message, Timeouts, WebSocket, connect,
+    CloseCode, Config, ConnectOptions, Error, Limits, Message, Socket, Timeouts, WebSocket, connect,
 };
 
 use crate::support::{frame, raw_server, read_frame};
@@ -204,6 +204,56 @@ fn tcp_ends_with_the_connection_although_a_keeper_waits() {
     let (stream, unread) = socket.into_inner().unwrap();
     drop((keeper, peer));
     assert!(unread.is_empty() && stream.peer_addr().is_some());
+}
+
+#[test]
+fn one_keeper_may_follow_another() {
+    let (mut socket, mut peer) = pair(none());
+    drop(socket.keep_alive().unwrap());
+    let _first = socket.keep_alive().unwrap();
+    let _second = socket.keep_alive().unwrap();
+    peer.write_all(&frame(1, b"still here")).unwrap();
+    assert_eq!(socket.receive().unwrap(), Some("still here".into()));
+}
+
+#[test]
+fn the_socket_of_a_connection_that_was_kept_alive_can_be_used_otherwise() {
+    let (socket, mut peer) = pair(none());
+    let _keeper = socket.keep_alive().unwrap();
+    // The keeper runs, and waits for the socket.
+    assert!(is_answered(&mut peer, Duration::from_secs(30)));
+    let (stream, _) = socket.into_inner().unwrap();
+    let Ok(Some(Socket::Tcp(mut own))) = stream.into_socket() else {
+        panic!("a keeper still holds it");
+    };
+    peer.write_all(b"what follows").unwrap();
+    let mut read = [0; 12];
+    own.read_exact(&mut read).unwrap();
+    assert_eq!(&read, b"what follows");
+    drop(own);
+    assert_eq!(peer.read(&mut read).unwrap(), 0);
+}
+
+#[test]
+fn a_call_without_time_still_finds_what_has_arrived() {
+    let (mut socket, mut peer) = pair(none());
+    for text in ["one", "two"] {
+        peer.write_all(&frame(1, text.as_bytes())).unwrap();
+        // It arrives within 30 s.
+        let mut received = None;
+        for _ in 0..30_000 {
+            match socket.receive_timeout(Duration::ZERO) {
+                Err(Error::Io(error)) if error.kind() == ErrorKind::TimedOut => {
+                    std::thread::sleep(ms(1));
+                }
+                done => {
+                    received = done.unwrap();
+                    break;
+                }
+            }
+        }
+        assert_eq!(received, Some(text.into()));
+    }
 }
 
 #[test]

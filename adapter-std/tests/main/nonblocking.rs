@@ -11,7 +11,7 @@ use sansws_std::{
 /// One direction of a pipe in memory.
 type Bytes = Arc<Mutex<Vec<u8>>>;
 
-/// One end of a pipe that passes on one byte at a time, and would block every other time.
+/// One end of a pipe that passes on one byte at a time, and every other time would block or was interrupted.
 struct Drip {
     input: Bytes,
     output: Bytes,
@@ -29,9 +29,13 @@ fn pipe() -> (Drip, Drip) {
 }
 
 impl Drip {
-    fn blocks(&mut self) -> bool {
+    fn try_now(&mut self) -> io::Result<()> {
         self.turn += 1;
-        self.turn.is_multiple_of(2)
+        match self.turn % 4 {
+            0 => Err(ErrorKind::WouldBlock.into()),
+            2 => Err(ErrorKind::Interrupted.into()),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -42,9 +46,7 @@ impl Read for Drip {
             return Err(ErrorKind::WouldBlock.into());
         }
         drop(input);
-        if self.blocks() {
-            return Err(ErrorKind::WouldBlock.into());
-        }
+        self.try_now()?;
         input = self.input.lock().unwrap();
         into[0] = input.remove(0);
         Ok(1)
@@ -53,15 +55,13 @@ impl Read for Drip {
 
 impl Write for Drip {
     fn write(&mut self, from: &[u8]) -> io::Result<usize> {
-        if self.blocks() {
-            return Err(ErrorKind::WouldBlock.into());
-        }
+        self.try_now()?;
         self.output.lock().unwrap().push(from[0]);
         Ok(1)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        self.try_now()
     }
 }
 

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use sansws_std::metrics::CodeClass;
+use sansws_std::metrics::{CodeClass, RequestKind, StatusClass};
 use sansws_std::{
     CloseCode, Config, ConnectOptions, ConnectionPolicy, Error, LimitAction, Limits, Listener,
     OriginPolicy, Rate, Response, Result, Router, Scope, Server, ServerOptions, Status, Stream,
@@ -129,6 +129,65 @@ fn routes_pages_layers_and_states() {
 }
 
 #[test]
+fn an_answer_that_cannot_be_written_is_500_and_counted_so() {
+    let broken = || Response::text(200, "x").with("Set-Cookie", "a=b\r\nX: y");
+    let router = Router::new()
+        .get("/", move |_: Scope| Ok(broken()))
+        .route("/socket", move |_: Upgrade| Err(Error::reject(broken())));
+    let server = Running::new(router);
+    let page = ask(
+        &server,
+        "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+    );
+    assert!(page.starts_with("HTTP/1.1 500"), "{page}");
+    assert_eq!(status(dial(&server, "/socket")), 500);
+    let metrics = server.handle.metrics();
+    for asked in [RequestKind::Page, RequestKind::WebSocket] {
+        assert_eq!(metrics.responses(asked, StatusClass::ServerError), 1);
+    }
+}
+
+/// An error that cannot even say what it is.
+#[derive(Debug)]
+struct Mute;
+
+impl std::fmt::Display for Mute {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        panic!("in the text of an error");
+    }
+}
+
+impl std::error::Error for Mute {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        panic!("in the source of an error");
+    }
+}
+
+#[test]
+fn an_error_that_panics_is_one_of_the_application() {
+    let router = Router::new()
+        .get("/", |_: Scope| Err::<Response, _>(Mute.into()))
+        .route("/before", |_: Upgrade| Err(Mute.into()))
+        .route("/after", |upgrade: Upgrade| {
+            upgrade.accept()?;
+            Err(Mute.into())
+        });
+    let server = Running::new(router);
+    let page = ask(
+        &server,
+        "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+    );
+    assert!(page.starts_with("HTTP/1.1 500"), "{page}");
+    assert_eq!(status(dial(&server, "/before")), 500);
+    assert_eq!(code(dial(&server, "/after").unwrap()), 1011);
+    let handle = server.handle.clone();
+    server.close();
+    let metrics = handle.metrics();
+    assert_eq!((metrics.opened, metrics.websockets()), (1, 0));
+    assert_eq!(metrics.handlers_failed, 3);
+}
+
+#[test]
 fn routes_that_conflict_are_not_served() {
     let router = || Router::new().route("/a", echo).route("/a", echo);
     let server = Server::bind("127.0.0.1:0").unwrap();
@@ -238,6 +297,21 @@ fn draining_closes_one_after_the_other_with_1012_and_refuses_new_ones() {
     for socket in sockets {
         assert_eq!(code(socket), 1012);
     }
+    server.join();
+}
+
+#[test]
+fn a_drain_has_any_length_and_may_be_shortened() {
+    let mut server = Running::new(echo);
+    let mut socket = connect(server.url(), ConnectOptions::default()).unwrap();
+    server.handle.drain(Duration::MAX);
+    for text in ["one", "two"] {
+        socket.send_text(text).unwrap();
+        assert_eq!(socket.receive_text().unwrap().as_deref(), Some(text));
+    }
+    server.handle.drain(Duration::from_secs(3_600));
+    server.handle.drain(Duration::from_millis(10));
+    assert_eq!(code(socket), 1012);
     server.join();
 }
 

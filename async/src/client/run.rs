@@ -115,7 +115,8 @@ impl<C: Connector> Client<C> {
     fn unhooked(&mut self, socket: WebSocket<C::Transport>, error: HandlerError) {
         let verdict = Verdict::of(&error, socket.cell());
         if verdict.blame == Blame::Application {
-            tracing::error!(error = %Chain(&error), "`on_open` failed");
+            // The text of an application's error is its code.
+            let _ = contain(|| tracing::error!(error = %Chain(&error), "`on_open` failed"));
         }
         let error = match Error::from(error) {
             // The hook met the end of the connection: that end counts, after messages that can still be received.
@@ -365,16 +366,23 @@ impl<C: Connector> Client<C> {
     pub(super) fn leave(&mut self, code: CloseCode, reason: &str) {
         self.inbox.clear();
         match mem::replace(&mut self.link, Link::Stopped) {
-            Link::Opening(socket, _) | Link::Open(socket) => {
-                socket.shared().engine().start_close(Some(code), reason);
-                self.link = Link::Leaving(socket, None);
+            Link::Opening(socket, hook) => {
+                // It is application code.
+                let _ = contain(|| drop(hook));
+                self.leave_from(socket, code, reason);
             }
+            Link::Open(socket) => self.leave_from(socket, code, reason),
             Link::Leaving(socket, _) => self.link = Link::Leaving(socket, None),
             Link::Idle | Link::Dialing(_) | Link::Waiting(_) => {
                 self.change(ClientState::Stopped(Stop::Closed(None)));
             }
             Link::Stopped => {}
         }
+    }
+
+    fn leave_from(&mut self, socket: WebSocket<C::Transport>, code: CloseCode, reason: &str) {
+        socket.shared().engine().start_close(Some(code), reason);
+        self.link = Link::Leaving(socket, None);
     }
 
     pub(super) fn poll_stopped(&mut self, cx: &mut Context<'_>) -> Poll<()> {

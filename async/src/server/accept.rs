@@ -105,11 +105,18 @@ pub async fn accept<L, S>(
 async fn over<S: Future<Output = ()>>(handle: &ServerHandle, sleep: &impl Fn(Duration) -> S) {
     let mut watcher = Watcher::default();
     poll_fn(|cx| handle.poll_until(cx, &mut watcher, ServerHandle::is_closing)).await;
-    let mut late = pin!(sleep(handle.window()));
+    let mut window = handle.window();
+    let mut late = pin!(sleep(window));
     poll_fn(|cx| {
-        let at_once = handle.poll_until(cx, &mut watcher, ServerHandle::is_ending);
-        if at_once.is_ready() {
-            return Poll::Ready(());
+        while handle
+            .poll_until(cx, &mut watcher, |handle| handle.window() < window)
+            .is_ready()
+        {
+            window = handle.window();
+            if window.is_zero() {
+                return Poll::Ready(());
+            }
+            late.set(sleep(window));
         }
         late.as_mut().poll(cx)
     })
@@ -161,4 +168,33 @@ pub async fn obey_signals(
         }
     }
     std::future::pending().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::task::Waker;
+
+    #[test]
+    fn accepting_ends_with_the_shortest_drain() {
+        let (handle, cx) = (
+            ServerHandle::new(1),
+            &mut Context::from_waker(Waker::noop()),
+        );
+        // A minute passes at once, an hour never.
+        let sleep = |time: Duration| {
+            poll_fn(move |_| match time.as_secs() {
+                0..=60 => Poll::Ready(()),
+                _ => Poll::Pending,
+            })
+        };
+        let mut over = pin!(over(&handle, &sleep));
+        assert!(over.as_mut().poll(cx).is_pending());
+        for time in [Duration::from_secs(3_600), Duration::MAX] {
+            handle.drain(time);
+            assert!(over.as_mut().poll(cx).is_pending());
+        }
+        handle.drain(Duration::from_secs(60));
+        assert!(over.as_mut().poll(cx).is_ready());
+    }
 }

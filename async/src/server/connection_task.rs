@@ -28,7 +28,7 @@ use crate::socket::wakers::WakerRole;
 #[cfg(feature = "http")]
 use crate::socket::websocket::WebSocket;
 use crate::transport::Transport;
-use sansws_common::server::answer::{NOT_ANSWERED, note_failure};
+use sansws_common::server::answer::{NOT_ANSWERED, counted, note_failure};
 use sansws_core::close::CloseCode;
 use sansws_core::config::Config;
 use sansws_core::http::Response;
@@ -230,10 +230,7 @@ async fn end_unopened<T: Transport>(
         // 4.2.1: every request is answered, even if the handler did not.
         UpgradeOutcome::Dropped(transport) => {
             let response = response.unwrap_or_else(|| Response::new(500));
-            handle
-                .counters()
-                .response(RequestKind::WebSocket, response.status);
-            trace::answered(response.status);
+            let response = counted(response, RequestKind::WebSocket, handle);
             let _ = Box::pin(reply(transport, &response, config)).await;
         }
         UpgradeOutcome::Rejected(status) => {

@@ -11,7 +11,6 @@ use std::task::{Context, Poll, ready};
 use crate::contain::{contain, contained};
 use crate::error::{Error, Result};
 use crate::metrics::RequestKind;
-use crate::metrics::trace;
 use crate::server::connect_info::ConnectInfo;
 use crate::server::handle::{RefusalPermit, ServerHandle};
 use crate::server::options::ServerOptions;
@@ -22,7 +21,9 @@ use crate::server::upgrade::{Slot, Upgrade};
 use crate::socket::buffer::Unread;
 use crate::socket::exchange::{WriteAll, answer_and_end, within};
 use crate::transport::Transport;
-use sansws_common::server::answer::{failed, judge, note_refusal, written, written_head};
+use sansws_common::server::answer::{
+    counted, encodable, failed, judge, note_refusal, written, written_head,
+};
 use sansws_core::config::Config;
 use sansws_core::handshake::{Refusal, Request, ServerHandshake};
 use sansws_core::http::field::has_token;
@@ -174,20 +175,20 @@ pub(crate) async fn open<T: Transport, S: Service<T>>(
         };
         let (response, streamed) = match response {
             PageReply::Whole(response) => (response, None),
-            PageReply::Streamed(mut streamed) => (
-                std::mem::replace(&mut streamed.head, Response::new(200)),
-                Some(streamed),
-            ),
+            PageReply::Streamed(mut streamed) => {
+                let head = std::mem::replace(&mut streamed.head, Response::new(200));
+                match encodable(head) {
+                    Ok(head) => (head, Some(streamed)),
+                    Err(instead) => (instead, None),
+                }
+            }
         };
         let asked = if is_websocket {
             RequestKind::WebSocket
         } else {
             RequestKind::Page
         };
-        handle.counters().response(asked, response.status);
-        if is_websocket {
-            trace::answered(response.status);
-        }
+        let response = counted(response, asked, &handle);
         tracing::debug!(
             http.response.status_code = response.status,
             "a request was answered"
@@ -431,12 +432,11 @@ async fn refuse_inside<T: Transport, S: Service<T>>(
             };
         }
     }
-    let (handle, counters) = (away.handle(), away.handle().counters());
+    let handle = away.handle();
     let response = if let Some(response) = response {
-        counters.response(RequestKind::Page, response.status);
-        response
+        counted(response, RequestKind::Page, handle)
     } else {
-        counters.turned_away(handle.why_away());
+        handle.counters().turned_away(handle.why_away());
         Refusal::Busy.response()
     };
     let bytes = written(&response, framing);

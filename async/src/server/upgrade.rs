@@ -193,7 +193,10 @@ impl<T: Transport> Unanswered<T> {
         let driven = self.slot.is_some();
         let policy = self.policy.as_deref();
         let socket = WebSocket::server(transport, unread, config, agreement, policy, driven);
-        self.settle(UpgradeOutcome::Accepted(socket.shared()));
+        // The handler returned while another task wrote the answer: nobody drives the connection, or counts it.
+        if !self.settle(UpgradeOutcome::Accepted(socket.shared())) {
+            return Err(io::Error::from(io::ErrorKind::NotConnected).into());
+        }
         Ok(socket)
     }
 
@@ -216,10 +219,16 @@ impl<T: Transport> Unanswered<T> {
         })
     }
 
-    fn settle(&self, fate: UpgradeOutcome<T>) {
-        if let Some(slot) = &self.slot {
-            *slot.lock().unwrap_or_else(PoisonError::into_inner) = fate;
-        }
+    /// Tells the task of a server, if there is one, the outcome. Returns whether it still waits for it.
+    fn settle(&self, fate: UpgradeOutcome<T>) -> bool {
+        self.slot.as_ref().is_none_or(|slot| {
+            let mut known = slot.lock().unwrap_or_else(PoisonError::into_inner);
+            let is_open = matches!(&*known, UpgradeOutcome::Open);
+            if is_open {
+                *known = fate;
+            }
+            is_open
+        })
     }
 }
 

@@ -3,20 +3,25 @@
 
 use crate::support;
 
-use std::future::poll_fn;
-use std::pin::pin;
+use std::future::{Future, poll_fn};
+use std::io::ErrorKind;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex};
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures_core::Stream;
 use sansws_async::app::{Endpoint, Layer, Route};
+use sansws_async::metrics::{RequestKind, StatusClass};
 use sansws_async::test_kit::{Clock, MemoryTransport, TestServer};
-use sansws_async::{ConnectionPolicy, Error, Result, Scope, ServerOptions, WebSocket};
+use sansws_async::{
+    ConnectionPolicy, Error, Result, Scope, ServerOptions, StreamedResponse, WebSocket,
+};
 use sansws_core::close::Closed;
-use sansws_core::config::{Config, Timeouts};
+use sansws_core::config::{Config, Limits, Timeouts};
 use sansws_core::frame::MessageKind;
-use sansws_core::handshake::OriginPolicy;
-use sansws_core::http::Response;
+use sansws_core::handshake::{AcceptOptions, OriginPolicy};
+use sansws_core::http::{Headers, Response};
 use sansws_core::limits::{LimitAction, Rate, TrafficLimits};
 use support::app::{Routes, Up, echo, run, serve, serve_with};
 
@@ -58,6 +63,17 @@ fn a_websocket_after_a_page_has_the_whole_time_for_its_handshake() {
     });
 }
 
+/// A body that never comes.
+struct Never;
+
+impl Stream for Never {
+    type Item = Vec<u8>;
+
+    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Vec<u8>>> {
+        Poll::Pending
+    }
+}
+
 #[test]
 fn an_answer_that_cannot_be_written_is_500() {
     let broken = || {
@@ -73,9 +89,15 @@ fn an_answer_that_cannot_be_written_is_500() {
             let layer = move |_: &mut Scope| Err::<(), _>(rejection.clone());
             let by_error = response.clone();
             let by_upgrade = response.clone();
+            let by_stream = response.clone();
+            let streamed = move |_: Scope| {
+                let page = StreamedResponse::new(by_stream.clone(), Never);
+                async { Ok(page) }
+            };
             let server = serve(
                 Routes::new()
                     .get("/page", response)
+                    .add(Route::streamed(["GET"], "/streamed", streamed))
                     .add(Route::new("/layer", echo).layer(layer))
                     .route("/error", move |_: Up| {
                         let response = by_error.clone();
@@ -86,10 +108,84 @@ fn an_answer_that_cannot_be_written_is_500() {
                         async move { Ok(upgrade.reject(response).await?) }
                     }),
             );
-            assert_eq!(server.get("/page").await?.status, 500);
+            for path in ["/page", "/streamed"] {
+                assert_eq!(server.get(path).await?.status, 500);
+            }
             for path in ["/layer", "/error", "/upgrade"] {
                 server.expect_reject(path, 500).await;
             }
+            // What was sent counts.
+            let metrics = server.handle().metrics();
+            let failed = |asked| metrics.responses(asked, StatusClass::ServerError);
+            assert_eq!(failed(RequestKind::Page), 2);
+            assert_eq!(failed(RequestKind::WebSocket), 3);
+        }
+        Ok(())
+    });
+}
+
+/// An error that cannot even say what it is.
+#[derive(Debug)]
+struct Mute;
+
+impl std::fmt::Display for Mute {
+    fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        panic!("in the text of an error");
+    }
+}
+
+impl std::error::Error for Mute {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        panic!("in the source of an error");
+    }
+}
+
+#[test]
+fn an_error_that_panics_is_one_of_the_application() {
+    run(async {
+        let server = serve(
+            Routes::new()
+                .get("/", async |_: Scope| Err::<Response, _>(Mute.into()))
+                .route("/before", async |_: Up| Err(Mute.into()))
+                .route("/after", async |upgrade: Up| {
+                    upgrade.accept().await?;
+                    Err(Mute.into())
+                }),
+        );
+        assert_eq!(server.get("/").await?.status, 500);
+        server.expect_reject("/before", 500).await;
+        let mut socket = server.connect("/after").await?;
+        socket.expect_close(1011).await;
+        drop(socket);
+        server.pass(Duration::from_secs(1)).await;
+        let metrics = server.handle().metrics();
+        assert_eq!((metrics.opened, metrics.websockets()), (1, 0));
+        assert_eq!(metrics.handlers_failed, 3);
+        Ok(())
+    });
+}
+
+#[test]
+fn limits_of_zero_let_one_message_after_the_other_pass() {
+    run(async {
+        let limits = Limits {
+            write_queue: 0,
+            high_water: 0,
+            read_ahead: 0,
+            ..Limits::default()
+        };
+        let config = Config {
+            limits,
+            ..Config::default()
+        };
+        let server = serve_with(
+            Routes::new().route("/", echo),
+            ServerOptions::default().config(config),
+        );
+        let mut socket = server.connect("/").await?;
+        for text in ["one", "two"] {
+            socket.send_text(text).await?;
+            socket.expect_text(text).await;
         }
         Ok(())
     });
@@ -241,6 +337,67 @@ fn closing_at_once_ends_a_drain_that_has_begun() {
             socket.expect_close(1001).await;
         }
         assert!(server.clock().now().since(begun) < Duration::from_secs(1));
+        Ok(())
+    });
+}
+
+#[test]
+fn a_drain_may_last_for_ever() {
+    run(async {
+        let server = serve(Routes::new().route("/", echo));
+        let mut socket = server.connect("/").await?;
+        server.handle().drain(Duration::MAX);
+        for text in ["one", "two"] {
+            server.pass(Duration::from_secs(1)).await;
+            socket.send_text(text).await?;
+            socket.expect_text(text).await;
+        }
+        server.handle().close();
+        socket.expect_close(1001).await;
+        Ok(())
+    });
+}
+
+#[test]
+fn an_answer_that_outlasts_its_handler_opens_nothing() {
+    type Accepting =
+        Pin<Box<dyn Future<Output = Result<WebSocket<MemoryTransport>, Error>> + Send>>;
+    run(async {
+        let kept: Arc<Mutex<Option<Accepting>>> = Arc::default();
+        let keep = Arc::clone(&kept);
+        let server = serve(Routes::new().route("/ws", move |upgrade: Up| {
+            let mut fields = Headers::default();
+            fields.push("large", "x".repeat(100_000).as_bytes());
+            let mut accepting: Accepting = Box::pin(upgrade.accept_with(AcceptOptions {
+                fields,
+                ..AcceptOptions::default()
+            }));
+            let keep = Arc::clone(&keep);
+            poll_fn(move |cx| {
+                // The client reads nothing before the handler returns.
+                assert!(accepting.as_mut().poll(cx).is_pending());
+                *keep.lock().unwrap() = Some(std::mem::replace(
+                    &mut accepting,
+                    Box::pin(std::future::pending()),
+                ));
+                Poll::Ready(Ok(()))
+            })
+        }));
+        let mut asking = pin!(server.exchange(ASK.as_bytes()));
+        let accepted = poll_fn(|cx| {
+            let _ = asking.as_mut().poll(cx);
+            match kept.lock().unwrap().as_mut() {
+                Some(accepting) => accepting.as_mut().poll(cx),
+                None => Poll::Pending,
+            }
+        })
+        .await;
+        let kind = accepted.map_err(|error| match error {
+            Error::Io(error) => error.kind(),
+            error => panic!("{error}"),
+        });
+        assert_eq!(kind.err(), Some(ErrorKind::NotConnected));
+        assert_eq!(server.handle().metrics().opened, 0);
         Ok(())
     });
 }

@@ -586,3 +586,53 @@ fn it_is_send() {
     let task = Task::new(client.flush());
     drop(task);
 }
+
+#[test]
+fn what_a_hook_holds_may_panic_when_it_is_dropped() {
+    struct Brittle;
+    impl Drop for Brittle {
+        fn drop(&mut self) {
+            panic!("as planned");
+        }
+    }
+    let net = Net::new(1);
+    writes_down(&net, &Log::default());
+    let mut client = client(&net).on_open(|_| {
+        let held = Brittle;
+        async move {
+            let _held = held;
+            std::future::pending().await
+        }
+    });
+    assert!(
+        net.run_for(Duration::from_secs(1), client.receive())
+            .is_none()
+    );
+    let closed = net.run(client.close(1000, "")).unwrap();
+    assert_eq!(closed.map(|closed| closed.code()), Some(1000));
+    assert!(matches!(
+        client.state(),
+        ClientState::Stopped(Stop::Closed(_))
+    ));
+}
+
+#[test]
+fn an_error_of_a_hook_that_panics_counts_as_1011() {
+    #[derive(Debug)]
+    struct Mute;
+    impl std::fmt::Display for Mute {
+        fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            panic!("as planned");
+        }
+    }
+    impl std::error::Error for Mute {}
+    let net = Net::new(1);
+    net.open(|mut socket, _| async move {
+        let end = socket.receive().await;
+        assert!(matches!(end, Err(Error::Disconnect(closed)) if closed.code() == 1011));
+        Ok(())
+    });
+    let mut client = client(&net).on_open(async |_| Err(Mute.into()));
+    net.run(until_offline(&mut client));
+    assert!(matches!(client.state(), ClientState::Waiting { .. }));
+}

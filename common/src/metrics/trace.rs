@@ -4,6 +4,7 @@
 
 use tracing::field::{Empty, display};
 
+use crate::contain::contain;
 use crate::error::Chain;
 use crate::error::Error;
 use crate::error::HandlerError;
@@ -160,7 +161,7 @@ pub fn ended(
     route: Option<&str>,
 ) {
     // The text of an application's error is its code, and so is a subscriber.
-    let _ = crate::contain::contain(|| log_end(outcome, blame, first, handle, route));
+    let _ = contain(|| log_end(outcome, blame, first, handle, route));
 }
 
 fn log_end(
@@ -235,10 +236,10 @@ pub fn page_failed(error: &HandlerError, route: Option<&Pattern>, handle: &Serve
     );
 }
 
-/// Returns the type of an error, from a fixed set.
+/// Returns the type of an error, from a fixed set. Its sources are code of the application.
 fn error_type(error: &HandlerError) -> &'static str {
-    let known = error.chain().find_map(|error| error.downcast_ref());
-    known.map_or("other", word)
+    let known = contain(|| error.chain().find_map(|error| error.downcast_ref()));
+    known.ok().flatten().map_or("other", word)
 }
 
 const fn word(error: &Error) -> &'static str {

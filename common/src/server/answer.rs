@@ -60,25 +60,43 @@ pub fn not_allowed(allow: &[String], is_get: bool) -> Response {
     Response::text(405, "method not allowed\n").with("Allow", allow)
 }
 
-/// Encodes a response; one that would break its head becomes a 500, so that every request is answered.
+/// Returns a response if it can be encoded, else the 500 that takes its place, so that every request is answered.
+///
+/// # Errors
+/// That 500.
+pub fn encodable(response: Response) -> Result<Response, Response> {
+    let Err(error) = response.check() else {
+        return Ok(response);
+    };
+    let error = Error::of_fields(error, &response.fields);
+    tracing::error!(%error, status = response.status, "a response could not be encoded");
+    Err(Response::text(500, "the request could not be handled\n"))
+}
+
+/// Counts the response to a request, and returns it, or what is sent in its place.
+pub fn counted(response: Response, asked: RequestKind, handle: &ServerHandle) -> Response {
+    let response = encodable(response).unwrap_or_else(|instead| instead);
+    handle.counters().response(asked, response.status);
+    if asked == RequestKind::WebSocket {
+        trace::answered(response.status);
+    }
+    response
+}
+
+/// Encodes a response that is [encodable].
 pub fn written(response: &Response, framing: Framing) -> Vec<u8> {
     let mut bytes = Vec::new();
-    if let Err(error) = response.write_as(framing, &mut bytes) {
-        let error = Error::of_fields(error, &response.fields);
-        tracing::error!(%error, status = response.status, "a response could not be encoded");
-        let instead = Response::text(500, "the request could not be handled\n");
-        let _ = instead.write_as(framing, &mut bytes);
-    }
+    let encoded = response.write_as(framing, &mut bytes);
+    debug_assert!(encoded.is_ok(), "{encoded:?}");
     bytes
 }
 
-/// Encodes the head of a streamed response, and returns whether a body follows; one that would break its head becomes a 500.
+/// Encodes the head of a streamed response that is [encodable], and returns whether a body follows.
 pub fn written_head(head: &Response, framing: Framing) -> (Vec<u8>, bool) {
     let mut bytes = Vec::new();
-    match head.write_head(framing, true, &mut bytes) {
-        Ok(()) => (bytes, !framing.head && !matches!(head.status, 204 | 304)),
-        Err(_) => (written(head, framing), false),
-    }
+    let encoded = head.write_head(framing, true, &mut bytes);
+    debug_assert!(encoded.is_ok(), "{encoded:?}");
+    (bytes, !framing.head && !matches!(head.status, 204 | 304))
 }
 
 /// Returns the response to a request whose decision or page failed.

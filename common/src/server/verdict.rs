@@ -4,6 +4,7 @@
 
 use std::error::Error as StdError;
 
+use crate::contain::contain;
 use crate::error::HandlerError;
 #[cfg(feature = "json")]
 use crate::error::NOT_JSON;
@@ -87,8 +88,12 @@ impl Verdict {
         }
     }
 
-    /// Judges an error of the handler of an open connection.
+    /// Judges an error of the handler of an open connection. Its text and its sources are code of the application, which may panic.
     pub fn of(error: &HandlerError, own: &impl OwnConnection) -> Self {
+        contain(|| Self::by_chain(error, own)).unwrap_or_else(|_| Self::failed())
+    }
+
+    fn by_chain(error: &HandlerError, own: &impl OwnConnection) -> Self {
         let mut known = false;
         for cause in error.chain() {
             let verdict = if let Some(error) = cause.downcast_ref::<Error>() {
@@ -165,10 +170,17 @@ fn is_of_the_url(cause: &(dyn StdError + 'static)) -> bool {
 
 /// Returns the response to a request whose handler, layer or page failed before it was accepted, and the side at fault.
 pub fn refusal(error: &HandlerError) -> (Response, Blame) {
+    let failed = || (Response::text(500, FAILED), Blame::Application);
+    let judged = contain(|| refusal_by_chain(error)).unwrap_or_default();
+    judged.unwrap_or_else(failed)
+}
+
+/// Returns the response that an error demands.
+fn refusal_by_chain(error: &HandlerError) -> Option<(Response, Blame)> {
     for cause in error.chain() {
         let value: &(dyn StdError + 'static) = match cause.downcast_ref::<Error>() {
             Some(Error::Reject(response)) => {
-                return (Response::clone(response), Blame::Nobody);
+                return Some((Response::clone(response), Blame::Nobody));
             }
             Some(Error::Param(param)) => param,
             Some(Error::Request(request)) => request,
@@ -178,19 +190,19 @@ pub fn refusal(error: &HandlerError) -> (Response, Blame) {
         };
         if is_of_the_url(value) {
             let response = Response::text(400, format!("{value}\n"));
-            return (response, Blame::Peer);
+            return Some((response, Blame::Peer));
         }
         match value.downcast_ref().map(|hub: &HubError| hub.close_code()) {
             Some(CloseCode::AGAIN | CloseCode::RESTART) => {
-                return (Refusal::Busy.response(), Blame::Peer);
+                return Some((Refusal::Busy.response(), Blame::Peer));
             }
             // A name or a position from the client's request.
             Some(CloseCode::POLICY) => {
                 let response = Response::text(400, format!("{value}\n"));
-                return (response, Blame::Peer);
+                return Some((response, Blame::Peer));
             }
             _ => {}
         }
     }
-    (Response::text(500, FAILED), Blame::Application)
+    None
 }

@@ -357,7 +357,8 @@ impl Connection {
     pub fn wants_input(&self) -> bool {
         match self.state {
             State::Open => {
-                self.role() == Role::Client || self.output.queued() < self.config.limits.high_water
+                self.role() == Role::Client
+                    || self.output.queued() < self.config.limits.high_water.max(1)
             }
             State::CloseSent { .. } | State::Lingering { .. } => true,
             State::Closed { .. } => false,
@@ -414,7 +415,8 @@ impl Connection {
 
     /// Reports that `count` bytes from [`transmit`](Self::transmit) or [`take_output`](Self::take_output) were written.
     pub fn transmitted(&mut self, count: usize) {
-        self.times.moved |= count > 0 && self.output.queued() >= self.config.limits.high_water;
+        self.times.moved |=
+            count > 0 && self.output.queued() >= self.config.limits.high_water.max(1);
         self.times.wrote |= count > 0;
         self.output.advance(count);
     }

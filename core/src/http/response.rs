@@ -94,6 +94,15 @@ impl Response {
         self.write_as(Framing::default(), out)
     }
 
+    /// Checks that it can be encoded: its status announces a response, and its fields do not break the head.
+    #[doc(hidden)]
+    pub fn check(&self) -> Result<(), InvalidInput> {
+        if !(200..=599).contains(&self.status) {
+            return Err(InvalidInput::BadStatus(self.status));
+        }
+        check_fields(&self.fields)
+    }
+
     /// Encodes the response; another one may follow, and a HEAD request gets no body.
     #[doc(hidden)]
     pub fn write_as(&self, framing: Framing, out: &mut Vec<u8>) -> Result<(), InvalidInput> {
@@ -119,10 +128,7 @@ impl Response {
         chunked: bool,
         out: &mut Vec<u8>,
     ) -> Result<(), InvalidInput> {
-        if !(200..=599).contains(&self.status) {
-            return Err(InvalidInput::BadStatus(self.status));
-        }
-        check_fields(&self.fields)?;
+        self.check()?;
         out.extend_from_slice(
             format!("HTTP/1.1 {} {}\r\n", self.status, reason(self.status)).as_bytes(),
         );

@@ -24,12 +24,22 @@ pub(super) struct Group {
     pub(super) asked: Option<Token>,
     /// The last number received at that time: an answer below it means that numbers went back, and one before it is merely old.
     pub(super) asked_at: Option<Position>,
-    /// Missed messages were requested; with the newest number seen meanwhile.
-    pub(super) repairing: Option<(Token, u64)>,
+    /// Missed messages were requested.
+    pub(super) repairing: Option<Repair>,
     /// The members that joined and wait for the position.
     pub(super) waiting: Vec<Waiting>,
     /// The last publication that was delivered, while members receive differences from it.
     pub(super) last: Option<Arc<Publication>>,
+}
+
+/// A request for missed messages.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Repair {
+    pub(super) token: Token,
+    /// The newest number seen when they were requested: an answer that does not reach it never will.
+    pub(super) top: u64,
+    /// The newest number seen since.
+    pub(super) seen: u64,
 }
 
 /// A member that waits for the position of its group.

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use super::backplane::{
     BackplaneCommand, BackplaneEvent, HistorySlice, PresenceChange, Query, RecoveryFailure, Token,
 };
-use super::group::RECOVERING;
+use super::group::{RECOVERING, Repair};
 use super::id::{Name, check_name, user_of_group};
 use super::{
     ChannelId, Encoding, Filter, Hub, HubError, HubEvent, JoinReply, Notice, Output, Position,
@@ -246,7 +246,11 @@ impl Hub {
         };
         let name = Arc::clone(&group.name);
         if self.options.of(&name).history.is_some() {
-            group.repairing = Some((token, top));
+            group.repairing = Some(Repair {
+                token,
+                top,
+                seen: top,
+            });
             self.counters.repairs += 1;
             self.command(BackplaneCommand::Read {
                 group: name,
@@ -314,8 +318,8 @@ impl Hub {
             // The group's position will include this one: it is not for the members.
             return self.fan_out_watched(now, publication);
         };
-        if let Some((_, seen)) = &mut group.repairing {
-            *seen = theirs.offset.max(*seen);
+        if let Some(repair) = &mut group.repairing {
+            repair.seen = theirs.offset.max(repair.seen);
             return self.in_repair(now, publication);
         }
         if ours.epoch != theirs.epoch {
@@ -386,10 +390,10 @@ impl Hub {
         let Some(group) = self.groups.get_mut(key) else {
             return;
         };
-        let (Some((asked, seen)), Some(ours)) = (group.repairing, group.position) else {
+        let (Some(repair), Some(ours)) = (group.repairing, group.position) else {
             return;
         };
-        if asked != token {
+        if repair.token != token {
             return;
         }
         group.repairing = None;
@@ -414,8 +418,8 @@ impl Hub {
             self.gap(now, name, Some(past.position.offset - at));
         }
         self.set_position(key, ours.epoch, past.position.offset);
-        if seen > past.position.offset {
-            self.missed(now, key, past.position, seen);
+        if repair.seen > past.position.offset.max(repair.top) {
+            self.missed(now, key, past.position, repair.seen);
         } else {
             self.tell_waiting(now, key);
         }

@@ -1392,6 +1392,30 @@ fn a_loss_that_no_later_message_shows_is_found_by_comparing_positions() {
 }
 
 #[test]
+fn a_number_that_the_backplane_never_gave_is_asked_about_once() {
+    let mut world = World::one(history());
+    let id = world.open(0);
+    world.join(id, "lobby");
+    world.publish("lobby", "1");
+    let position = world.broker.position("lobby").unwrap();
+    let draft = PublishRequest {
+        group: "lobby".into(),
+        message: "from elsewhere".into(),
+        sender: None,
+        options: PublishOptions::default(),
+    };
+    let ahead = Position {
+        offset: position.offset + 1_000,
+        ..position
+    };
+    let publication = draft.publication(&HubOptions::default(), Some(ahead), world.now, 0);
+    world.hubs[0].receive(world.now, BackplaneEvent::Received(Arc::new(publication)));
+    world.publish("lobby", "2");
+    assert_eq!(world.all(id), ["1", "2"]);
+    assert_eq!((world.counters().repairs, world.counters().gaps), (1, 0));
+}
+
+#[test]
 fn a_message_that_comes_twice_is_delivered_once() {
     let mut world = World::one(GroupOptions::default());
     let id = world.open(0);

@@ -13,6 +13,9 @@ use traffic::{ScheduledClose, Traffic};
 
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
 
 use sansws_common::Counters;
 use sansws_common::error::Error;
@@ -40,6 +43,9 @@ const ITEMS_AHEAD: usize = 1024;
 /// Number of answers to a message that may be lost without an error, if the connection ended meanwhile: a thread that sends more has not
 /// seen the end.
 const ANSWERS: u8 = 16;
+
+/// How often a stream that is taken looks whether its keeper has let go of it.
+const LET_GO: Duration = Duration::from_millis(1);
 
 /// A connection with everything that it needs to run.
 #[derive(Debug)]
@@ -126,6 +132,14 @@ impl<S: ByteStream> Engine<S> {
     pub(super) fn into_stream(mut self) -> (S, Vec<u8>) {
         if let Some(kept) = &mut self.kept {
             kept.disarm();
+            // A keeper that waits for the socket holds it for a glance.
+            while self
+                .stream
+                .socket()
+                .is_some_and(|own| Arc::strong_count(own) > 1)
+            {
+                thread::sleep(LET_GO);
+            }
         }
         (self.stream, self.unread.take())
     }
@@ -278,14 +292,17 @@ impl<S: ByteStream> Engine<S> {
     /// Writes the output, as far as the stream takes it. An error ends writing: input is still received, and the error reported with the
     /// end.
     pub(super) fn flush(&mut self) -> Flushed {
-        match self.write_all() {
-            Ok(()) => Flushed::Done,
-            Err(error) if self.is_not_now(&error) => Flushed::Blocked,
-            Err(error) => {
-                self.connection.end_of_output(now());
-                self.ending.note_write_error(error);
-                self.flags.dirty = false;
-                Flushed::Done
+        loop {
+            match self.write_all() {
+                Ok(()) => return Flushed::Done,
+                Err(error) if self.is_not_now(&error) => return Flushed::Blocked,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => {
+                    self.connection.end_of_output(now());
+                    self.ending.note_write_error(error);
+                    self.flags.dirty = false;
+                    return Flushed::Done;
+                }
             }
         }
     }
@@ -302,15 +319,13 @@ impl<S: ByteStream> Engine<S> {
             let filled = self.connection.transmit(&mut slices);
             let slices = slices.map(IoSlice::new);
             let slices = slices.get(..filled).unwrap_or_default();
-            match self.stream.write_some(slices) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(count) => {
+            match self.stream.write_some(slices)? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                count => {
                     self.counts.bytes_sent += count as u64;
                     self.connection.transmitted(count);
                     self.flags.dirty = true;
                 }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
             }
         }
         if self.flags.dirty {
@@ -328,6 +343,7 @@ impl<S: ByteStream> Engine<S> {
                     self.flags.dirty |= self.stream.has_unsent();
                     return Err(error);
                 }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(error),
                 // The peer may be gone already; nothing is lost by that.
                 _ => self.flags.shut = true,
             }

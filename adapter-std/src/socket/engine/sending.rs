@@ -42,7 +42,7 @@ impl<S: ByteStream> Engine<S> {
     }
 
     /// Returns whether output can still be sent.
-    pub(in crate::socket) const fn accepts(&self) -> bool {
+    pub(crate) const fn accepts(&self) -> bool {
         self.connection.is_open() && !self.connection.is_output_over()
     }
 

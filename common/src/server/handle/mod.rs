@@ -169,7 +169,8 @@ impl ServerHandle {
     /// that were read before are still answered.
     pub fn drain(&self, window: Duration) {
         let micros = u64::try_from(window.as_micros()).unwrap_or(u64::MAX);
-        self.shut(micros);
+        // Connections remember it plus one.
+        self.shut(micros.min(u64::MAX - 1));
     }
 
     /// Returns the drain window.
