@@ -3,11 +3,10 @@
 //! Knows no head.
 
 use alloc::string::String;
-use alloc::vec::Vec;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use sha1::{Digest, Sha1};
+use sha1_smol::Sha1;
 
 use crate::random::Nonce;
 
@@ -27,10 +26,10 @@ pub fn is_key(key: &[u8]) -> bool {
 /// assert_eq!(accept_key(b"dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
 /// ```
 pub fn accept_key(key: &[u8]) -> String {
-    let mut bytes = Vec::with_capacity(key.len() + GUID.len());
-    bytes.extend_from_slice(key);
-    bytes.extend_from_slice(GUID);
-    STANDARD.encode(Sha1::digest(&bytes))
+    let mut hash = Sha1::new();
+    hash.update(key);
+    hash.update(GUID);
+    STANDARD.encode(hash.digest().bytes())
 }
 
 /// Returns the key for `nonce`.
