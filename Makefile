@@ -1,4 +1,4 @@
-.PHONY: help demo cluster check test test-beside test-others test-suite setup simulate lint msrv platforms doc fuzz bench interop browser redis no-std conformance foreign centrifuge packages site wsconform
+.PHONY: help demo cluster check test test-beside test-others test-suite setup simulate lint msrv platforms doc fuzz bench interop browser redis no-std conformance foreign centrifuge packages semver site wsconform
 # Seconds that each fuzz target runs.
 SECONDS_EACH ?= 5
 
@@ -144,6 +144,13 @@ site: ## the guides as a site in target/site; installs mdbook first
 
 packages: ## what a release would publish, and an application that depends on it
 	examples/packages/run.sh
+
+# What the public interface is compared with: the last release, as a tag. Nothing was released yet: the commit since which its changes count.
+BASELINE ?= 8132e99baa74a9e3b23ed4b86e4fa8aa0aa9d15f
+
+semver: ## the public interface, compared with BASELINE, a tag or a commit (about ten minutes); installs cargo-semver-checks first
+	command -v cargo-semver-checks >/dev/null || cargo install --locked cargo-semver-checks
+	cargo semver-checks $(LIBRARIES) -p sansws-conformance --all-features --baseline-rev $(BASELINE)
 
 bench: ## echo servers side by side, ours and others' (about eight minutes); fan-outs: see examples/bench/README.md
 	cargo run --release --manifest-path examples/bench/Cargo.toml -- run

@@ -66,6 +66,35 @@ macro_rules! adapter {
             }
         }
 
+        /// Instantiates what applications use. Their debug builds take it from this crate, which is compiled once; release builds share no
+        /// generic code between crates, and have no use for this.
+        #[cfg(debug_assertions)]
+        #[doc(hidden)]
+        pub fn instantiate(
+            address: &str,
+        ) -> ::std::pin::Pin<::std::boxed::Box<dyn Future<Output = $crate::Result> + Send + '_>> {
+            async fn echo(mut socket: WebSocket) -> $crate::Result {
+                socket.join("").await?;
+                while let Some(text) = socket.receive_text().await? {
+                    socket.send_text(text).await?;
+                    if let Some(message) = socket.receive().await? {
+                        socket.publish("", message).await?;
+                    }
+                }
+                socket.close(1000, "").await?;
+                Ok(())
+            }
+
+            ::std::boxed::Box::pin(async move {
+                echo(connect(address, $crate::ConnectOptions::default()).await?).await?;
+                let router = Router::new().route("/", async |upgrade: Upgrade| {
+                    echo(upgrade.accept().await?).await
+                });
+                let server = Server::bind(address).await?;
+                Ok(server.serve(router.hub(&Hub::new())).await?)
+            })
+        }
+
         /// Connects to a `ws://` or `wss://` URL, directly or through a proxy, and follows redirects if allowed; see [`ConnectOptions`].
         ///
         /// # Errors

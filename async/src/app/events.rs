@@ -1,14 +1,14 @@
 //! Named events and requests with replies, as JSON over a connection.
-//! RFC 8259 for the texts; what stands in them is described at [`EventSocket`].
+//! What stands in the messages is described at [`EventSocket`].
 //! Knows no route.
 
 use std::collections::VecDeque;
-use std::fmt;
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::event_message::{Received, ReceivedEvent, RequestRefused, Sent};
 use crate::error::{Error, Result};
 use crate::socket::Json;
 use crate::socket::websocket::WebSocket;
@@ -55,133 +55,6 @@ pub struct EventSocket<T: Transport> {
     last: u64,
     /// Events that arrived while a request waited.
     waiting: VecDeque<ReceivedEvent>,
-}
-
-/// An event from the peer.
-///
-/// ```
-/// use sansws_async::app::{EventSocket, ReceivedEvent};
-/// use sansws_async::{Result, Transport};
-///
-/// async fn handle<T: Transport>(events: &mut EventSocket<T>, event: ReceivedEvent) -> Result {
-///     match event.name() {
-///         "moved" => {
-///             let (x, y): (f64, f64) = events.data(&event)?;
-///             println!("moved to {x}, {y}");
-///         }
-///         name if event.wants_reply() => events.refuse(&event, &format!("no event {name}")).await?,
-///         name => println!("an unknown event: {name}"),
-///     }
-///     Ok(())
-/// }
-/// ```
-#[derive(Debug)]
-pub struct ReceivedEvent {
-    name: String,
-    data: Option<Box<RawValue>>,
-    id: Option<u64>,
-}
-
-/// The peer refused a request.
-///
-/// ```
-/// use sansws_async::app::{EventSocket, RequestRefused};
-/// use sansws_async::{Result, Transport};
-///
-/// async fn position<T: Transport>(events: &mut EventSocket<T>) -> Result<Option<(f64, f64)>> {
-///     match events.request("position", &()).await? {
-///         Ok(position) => Ok(Some(position)),
-///         Err(RequestRefused { reason }) => {
-///             println!("the page did not tell its position: {reason}");
-///             Ok(None)
-///         }
-///     }
-/// }
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RequestRefused {
-    /// Why, in the peer's words.
-    pub reason: String,
-}
-
-impl fmt::Display for RequestRefused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the request was refused: {}", self.reason)
-    }
-}
-
-impl std::error::Error for RequestRefused {}
-
-/// A message on its way to the peer.
-#[derive(Serialize)]
-struct Sent<'a, V: Serialize + ?Sized> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    event: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reply: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    data: Option<&'a V>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<&'a str>,
-}
-
-/// A message from the peer, with all members that one may have.
-#[derive(Deserialize)]
-struct Parsed {
-    event: Option<String>,
-    id: Option<u64>,
-    reply: Option<u64>,
-    data: Option<Box<RawValue>>,
-    error: Option<String>,
-}
-
-/// A message from the peer.
-#[derive(Deserialize)]
-#[serde(try_from = "Parsed")]
-enum Received {
-    Event(ReceivedEvent),
-    Reply(u64, Result<Option<Box<RawValue>>, RequestRefused>),
-}
-
-impl TryFrom<Parsed> for Received {
-    type Error = &'static str;
-
-    fn try_from(parsed: Parsed) -> Result<Self, &'static str> {
-        let Parsed {
-            event,
-            id,
-            reply,
-            data,
-            error,
-        } = parsed;
-        match (event, reply, error) {
-            (Some(name), None, None) => Ok(Self::Event(ReceivedEvent { name, data, id })),
-            (None, Some(reply), None) => Ok(Self::Reply(reply, Ok(data))),
-            (None, Some(reply), Some(reason)) => {
-                Ok(Self::Reply(reply, Err(RequestRefused { reason })))
-            }
-            _ => Err("it is neither an event nor a reply"),
-        }
-    }
-}
-
-impl ReceivedEvent {
-    /// Returns the number of bytes of its name and data.
-    fn bytes(&self) -> usize {
-        self.name.len() + self.data.as_ref().map_or(0, |data| data.get().len())
-    }
-
-    /// Returns its name.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Returns whether the peer waits for a reply.
-    pub const fn wants_reply(&self) -> bool {
-        self.id.is_some()
-    }
 }
 
 impl<T: Transport> EventSocket<T> {

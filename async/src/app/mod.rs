@@ -41,6 +41,8 @@ mod address;
 mod auth;
 mod endpoint;
 #[cfg(feature = "json")]
+mod event_message;
+#[cfg(feature = "json")]
 mod events;
 mod handler;
 mod layer;
@@ -52,7 +54,9 @@ pub use address::PerAddress;
 pub use auth::{Auth, Credential, Verifier};
 pub use endpoint::Endpoint;
 #[cfg(feature = "json")]
-pub use events::{EventSocket, ReceivedEvent, RequestRefused};
+pub use event_message::{ReceivedEvent, RequestRefused};
+#[cfg(feature = "json")]
+pub use events::EventSocket;
 pub use handler::{Handler, IntoHandler, IntoPage, IntoResponse, Page};
 pub use layer::Layer;
 pub use router::{Route, Router};

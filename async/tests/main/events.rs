@@ -112,6 +112,8 @@ fn what_is_no_event_or_of_another_type_closes_with_1007() {
         for text in [
             "nonsense",
             "[]",
+            r#"["nothing"]"#,
+            r#"{"event":"nothing","event":"nothing"}"#,
             "{}",
             r#"{"event":1}"#,
             r#"{"event":"a","reply":1}"#,

@@ -6,7 +6,7 @@ use alloc::string::String;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use sha1::{Digest, Sha1};
+use sha1_smol::Sha1;
 
 use crate::random::Nonce;
 
@@ -26,8 +26,10 @@ pub fn is_key(key: &[u8]) -> bool {
 /// assert_eq!(accept_key(b"dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
 /// ```
 pub fn accept_key(key: &[u8]) -> String {
-    let digest = Sha1::new().chain_update(key).chain_update(GUID);
-    STANDARD.encode(digest.finalize())
+    let mut hash = Sha1::new();
+    hash.update(key);
+    hash.update(GUID);
+    STANDARD.encode(hash.digest().bytes())
 }
 
 /// Returns the key for `nonce`.
