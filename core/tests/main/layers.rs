@@ -80,7 +80,8 @@ fn faults(path: &str, source: &str) -> Vec<String> {
             "Instant::now",
             "SystemTime",
         ] {
-            if line.contains(word) {
+            // A hash, not a runtime.
+            if line.replace("sha1_smol", "").contains(word) {
                 faults.push(format!("says {word}"));
             }
         }
