@@ -233,7 +233,10 @@ impl Loop {
                     done: 0,
                     assembly,
                 }));
-            } else if assembly.capacity() <= KEPT && self.buffers.assemblies.len() < ASSEMBLIES {
+            } else if assembly.pending_bytes() == 0
+                && assembly.capacity() <= KEPT
+                && self.buffers.assemblies.len() < ASSEMBLIES
+            {
                 self.buffers.assemblies.push(assembly);
             }
         }

@@ -349,7 +349,14 @@ impl Connection {
         // 5.5.1: after our Close, data is ignored
         if self.is_open() {
             unmask(frame.mask.as_mut(), part);
-            range = self.absorb(&mut begun, part, last, assembly, pieces)?.range;
+            match self.absorb(&mut begun, part, last, assembly, pieces) {
+                Ok(absorbed) => range = absorbed.range,
+                Err(violation) => {
+                    // The assembly may hold a part of it.
+                    self.inbound.0 = Some(begun);
+                    return Err(violation);
+                }
+            }
         }
 
         begun.frame = (frame.left > 0).then_some(frame);

@@ -139,6 +139,15 @@ fn each_violation_is_found_whatever_the_chunking_and_closes_with_its_code() {
                 (8, &code[..]),
                 "{violation:?}"
             );
+            // Event loops share an assembly by this rule.
+            if !end.connection.is_receiving() {
+                let mut next = End::new(true, Config::default(), None);
+                next.assembly = std::mem::take(&mut end.assembly);
+                let parts = [frame(0x01, b"Hel", KEY), frame(0x80, b"lo", KEY)];
+                let whole = next.feed(&parts.concat());
+                let said = format!("after {violation:?}, split at {split}");
+                assert_eq!(whole, [Got::Text("Hello".into())], "{said}");
+            }
             // 7.1.7: "An endpoint MUST NOT continue to attempt to process data"
             assert!(
                 end.feed(&frame(0x81, b"more", KEY)).is_empty(),
