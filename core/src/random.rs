@@ -64,6 +64,15 @@ impl fmt::Debug for Seed {
 }
 
 /// The 16 random bytes encoded in `Sec-WebSocket-Key` (RFC 6455 section 4.1).
+///
+/// ```
+/// use sansws_core::random::Seed;
+///
+/// // From fresh entropy in a program; a client's handshake takes it.
+/// let nonce = Seed::new([7; 32]).nonce();
+/// assert_eq!(nonce, Seed::new([7; 32]).nonce());
+/// assert_ne!(nonce, Seed::new([8; 32]).nonce());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Nonce(pub [u8; 16]);
 
@@ -84,6 +93,15 @@ impl fmt::Debug for MaskKeys {
 }
 
 /// An endless sequence of random waits (RFC 6455 section 7.2.3), by ChaCha12.
+///
+/// ```
+/// use sansws_core::random::Seed;
+/// use sansws_core::time::Duration;
+///
+/// let mut jitter = Seed::new([7; 32]).jitter();
+/// let (low, high) = (Duration::from_millis(500), Duration::from_secs(1));
+/// assert!((low..=high).contains(&jitter.between(low, high)));
+/// ```
 pub struct Jitter(ChaCha12Rng);
 
 impl Jitter {

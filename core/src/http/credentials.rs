@@ -11,6 +11,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 /// A user name and a password. Its `Debug` shows neither.
+///
+/// ```
+/// use sansws_core::http::Credentials;
+///
+/// let credentials = Credentials { user: "ada".into(), password: "secret".into() };
+/// assert_eq!(format!("{credentials:?}"), "Credentials(..)");
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
     /// The user name; for HTTP without a colon.

@@ -84,11 +84,25 @@ impl Trusted {
 }
 
 /// The text is not a network: an address, or an address, `/` and the number of its significant bits.
+///
+/// ```
+/// use sansws_core::http::forwarded::{BadNetwork, Trusted};
+///
+/// assert_eq!(Trusted::new(["10.0.0.0/33"]).unwrap_err(), BadNetwork);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[error("expected a network such as 10.0.0.0/8")]
 pub struct BadNetwork;
 
 /// An address and the number of its significant bits.
+///
+/// ```
+/// use sansws_core::http::forwarded::Network;
+///
+/// let network: Network = "10.0.0.0/8".parse()?;
+/// assert!(network.contains([10, 1, 2, 3].into()) && !network.contains([11, 0, 0, 1].into()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Network {
     /// As IPv6; IPv4 addresses are mapped.

@@ -231,6 +231,16 @@ pub struct RequestHead {
 }
 
 /// The head of a response.
+///
+/// ```
+/// use sansws_core::config::Limits;
+/// use sansws_core::http::parse_response;
+///
+/// let head = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 30\r\n\r\n";
+/// let head = parse_response(head, &Limits::default())?;
+/// assert_eq!((head.status, head.fields.get_str("retry-after")), (503, Some("30")));
+/// # Ok::<(), sansws_core::http::HeadError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResponseHead {
     /// The status code.

@@ -62,6 +62,8 @@ pub enum Instruction {
 pub type Token = u64;
 
 /// A command of a node.
+///
+/// For an example see [`Broker`](super::Broker).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum BackplaneCommand {
@@ -161,6 +163,8 @@ pub enum BackplaneCommand {
 }
 
 /// An event for a node.
+///
+/// For an example see [`Broker`](super::Broker).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum BackplaneEvent {
@@ -358,6 +362,8 @@ impl HistoryQuery {
 }
 
 /// The answer to a query.
+///
+/// For an example see [`Broker`](super::Broker).
 #[derive(Clone, Debug)]
 pub enum QueryResult {
     /// The kept messages.
@@ -383,6 +389,8 @@ pub struct History {
 }
 
 /// The messages since a position, as far as they are kept.
+///
+/// For an example see [`Broker`](super::Broker).
 #[derive(Clone, Debug)]
 pub struct HistorySlice {
     /// The messages, oldest first.

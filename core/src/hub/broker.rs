@@ -23,6 +23,40 @@ use crate::time::Instant;
 /// Groups, with their numbers, histories and presence; nodes, with their pending events.
 ///
 /// For an example see [`LocalHub`](super::LocalHub), a broker with its only node.
+///
+/// With commands of a node, and the events that answer them:
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use sansws_core::hub::{
+///     BackplaneCommand, BackplaneEvent, Broker, HistorySlice, HubOptions, NodeId, Query, QueryResult,
+/// };
+/// use sansws_core::time::Instant;
+///
+/// let (now, node) = (Instant::ZERO, NodeId(1));
+/// let mut broker = Broker::new(Arc::new(HubOptions::default()), 7);
+/// broker.handle(now, node, BackplaneCommand::Subscribe { group: "lobby".into(), token: 1 });
+/// let question = Query::Presence("lobby".into());
+/// broker.handle(now, node, BackplaneCommand::Ask { question, token: 2 });
+/// while let Some((to, event)) = broker.poll_event() {
+///     assert_eq!(to, node);
+///     match event {
+///         BackplaneEvent::Subscribed { position, .. } => {
+///             // Later, after a broken link: what came since?
+///             let (group, since) = ("lobby".into(), position);
+///             broker.handle(now, node, BackplaneCommand::Read { group, since, token: 3 });
+///         }
+///         BackplaneEvent::Answer { answer: QueryResult::Presence(presence), token: 2 } => {
+///             assert_eq!(presence.count, 0);
+///         }
+///         BackplaneEvent::Read { past: HistorySlice { publications, .. }, token: 3, .. } => {
+///             assert!(publications.is_empty());
+///         }
+///         other => panic!("{other:?}"),
+///     }
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Broker {
     options: Arc<HubOptions>,

@@ -34,6 +34,12 @@ impl Envelope {
 }
 
 /// A callback of a group.
+///
+/// ```
+/// use sansws_core::hub::Callback;
+///
+/// assert_eq!(Callback::Envelope.as_str(), "envelope"); // as a log names one that panicked
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Callback {
     /// [`GroupOptions::envelope`](super::GroupOptions).

@@ -9,6 +9,16 @@ use crate::http::exposition::{Exposition, Kind};
 const RANGES: usize = 21;
 
 /// Counts of values up to 1, 2, 4, and so on to 1 048 576, and of larger ones.
+///
+/// ```
+/// use sansws_core::hub::Histogram;
+///
+/// let mut members = Histogram::default();
+/// for count in [1, 3, 1_000] {
+///     members.note(count);
+/// }
+/// assert_eq!((members.count(), members.sum()), (3, 1_004));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Histogram {
     counts: [u64; RANGES],

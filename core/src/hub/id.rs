@@ -10,6 +10,14 @@ use super::HubError;
 
 /// One start of one hub. It must be fresh entropy each time: it distinguishes the state that a crashed node left behind from that of its
 /// successor.
+///
+/// ```
+/// use sansws_core::hub::{ChannelId, NodeId};
+///
+/// let id = ChannelId::from_parts(NodeId(0xa1), 11, 1);
+/// assert_eq!(id.node, NodeId(0xa1));
+/// assert_eq!(id.node.to_string(), "00000000000000a1");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(pub u64);
 

@@ -9,6 +9,15 @@ use alloc::vec::Vec;
 use thiserror::Error;
 
 /// The path of a request is invalid; the answer is 400.
+///
+/// ```
+/// use sansws_core::route::{PathError, Pattern};
+///
+/// let pattern: Pattern = "/users/{name}".parse()?;
+/// assert_eq!(pattern.matches("/users/100%").unwrap_err(), PathError::Escape);
+/// assert_eq!(pattern.matches("/users/%ff").unwrap_err(), PathError::Utf8);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Error)]
 pub enum PathError {
     /// 2.1: a percent-encoded octet is "the percent character "%" followed by the two hexadecimal digits".

@@ -17,6 +17,26 @@ const SERVER_BITS: &str = "server_max_window_bits";
 const CLIENT_BITS: &str = "client_max_window_bits";
 
 /// The agreement, as seen by one side.
+///
+/// ```
+/// use sansws_core::config::{Config, Deflate};
+/// use sansws_core::connection::Connection;
+/// use sansws_core::extension::deflate::Agreed;
+/// use sansws_core::handshake::Agreement;
+/// use sansws_core::time::Instant;
+///
+/// // As a handshake results in it.
+/// let agreed = Agreed {
+///     own_takeover: false,
+///     peer_takeover: false,
+///     own_window_bits: 15,
+///     peer_window_bits: 15,
+/// };
+/// let agreement = Agreement { deflate: Some(agreed), ..Agreement::default() };
+/// let config = Config { deflate: Some(Deflate::default()), ..Config::default() };
+/// let connection = Connection::server(config.into(), &agreement, Instant::ZERO);
+/// assert_eq!(connection.deflate(), Some(agreed));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Agreed {
     /// We may refer to earlier messages.
