@@ -13,6 +13,14 @@ use sansws_core::hub::ChannelId;
 /// The key that signs tickets. Clones share it.
 ///
 /// An application sets its secret by [`Options::fallback_secret`](crate::Options).
+///
+/// ```
+/// use sansws_centrifuge::TicketKey;
+///
+/// // All servers behind a balancer share the secret.
+/// let key = TicketKey::new(b"a secret of at least 32 bytes, kept");
+/// assert!(!format!("{key:?}").contains("kept"));
+/// ```
 #[derive(Clone)]
 pub struct TicketKey(Arc<(EncodingKey, DecodingKey)>);
 

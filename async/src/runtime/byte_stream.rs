@@ -13,6 +13,9 @@ use crate::transport::append;
 /// A stream of bytes in both directions.
 ///
 /// `poll_read` and `poll_write` register the context's waker when they are pending, separately, and only the newest.
+///
+/// For an example see [a runtime over async-executor](https://github.com/sansws/sansws/blob/main/examples/runtime/src/adapter.rs) in the
+/// repository.
 pub trait ByteStream {
     /// Reads into `into`; returns 0 at the end of input.
     fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<Result<usize>>;

@@ -33,6 +33,9 @@ pub use tls_stream::TlsStream;
 ///
 /// The type has no values: `Server<Tokio>` is a server on tokio. Unless stated otherwise, functions are called inside the
 /// runtime, and panic outside it if the runtime does.
+///
+/// For an example see [a runtime over async-executor](https://github.com/sansws/sansws/blob/main/examples/runtime/src/adapter.rs) in the
+/// repository.
 pub trait Runtime: Debug + Send + Sync + Sized + Unpin + 'static {
     /// A TCP connection.
     type Tcp: ByteStream + Debug + Send + Unpin + 'static;
@@ -99,6 +102,9 @@ pub trait Runtime: Debug + Send + Sync + Sized + Unpin + 'static {
 }
 
 /// An alarm of a runtime.
+///
+/// For an example see [a runtime over async-executor](https://github.com/sansws/sansws/blob/main/examples/runtime/src/adapter.rs) in the
+/// repository.
 pub trait Timer: Debug + Send + Unpin + 'static {
     /// Sets an alarm for `at`.
     fn new(at: Instant) -> Self;
@@ -111,6 +117,9 @@ pub trait Timer: Debug + Send + Unpin + 'static {
 }
 
 /// Spawns tasks on the thread that runs them.
+///
+/// For an example see [a runtime over async-executor](https://github.com/sansws/sansws/blob/main/examples/runtime/src/adapter.rs) in the
+/// repository.
 pub trait LocalSpawner: 'static {
     /// Runs `task` in the background, on this thread.
     fn spawn(&self, task: impl Future<Output = ()> + 'static);

@@ -10,6 +10,19 @@ use super::{Runtime, Timer};
 use crate::error::Error;
 
 /// The future of a sleep, on the timer of a runtime.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use sansws_async::Runtime;
+/// use sansws_async::runtime::Sleep;
+///
+/// async fn twice<R: Runtime>(mut work: impl FnMut()) {
+///     work();
+///     Sleep::<R>::new(Duration::from_secs(1)).await;
+///     work();
+/// }
+/// ```
 #[derive(Debug)]
 #[must_use = "futures do nothing unless polled"]
 pub struct Sleep<R: Runtime>(Option<R::Timer>);

@@ -96,6 +96,8 @@ impl fmt::Debug for StreamedResponse {
 }
 
 /// The answer of a page.
+///
+/// For an example see [`StreamedResponse`]: a page returns either kind.
 #[derive(Debug)]
 pub enum PageReply {
     /// A response in memory.

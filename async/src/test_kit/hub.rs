@@ -41,6 +41,8 @@ use sansws_core::time::Instant;
 pub type TestHub = Hub<Virtual>;
 
 /// An environment without time and entropy.
+///
+/// For an example see [`TestHub`].
 #[derive(Clone, Copy, Debug)]
 pub struct Virtual;
 

@@ -7,6 +7,14 @@ use crate::error::Result;
 use crate::socket::counters::Counters;
 
 /// How a connection of a server ended.
+///
+/// ```
+/// use sansws_common::ConnectionOutcome;
+///
+/// let nothing = ConnectionOutcome::default(); // of a connection that ended before a request
+/// assert!(nothing.result.is_ok() && nothing.closed.is_none() && nothing.route.is_none());
+/// assert_eq!(nothing.counters.received, 0);
+/// ```
 #[derive(Debug)]
 pub struct ConnectionOutcome {
     /// The handler's result, or why it was never called.

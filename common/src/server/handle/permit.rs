@@ -28,6 +28,17 @@ pub struct ShutdownClose {
 }
 
 /// The admission of an accepted connection.
+///
+/// ```
+/// use sansws_common::{Admission, ServerHandle};
+///
+/// let handle = ServerHandle::new(1);
+/// let first = handle.admit();
+/// assert!(matches!(first, Some(Admission::In(_))));
+/// assert!(matches!(handle.admit(), Some(Admission::Away(_)))); // it is answered with 503
+/// drop(first);
+/// assert!(matches!(handle.admit(), Some(Admission::In(_))));
+/// ```
 #[derive(Debug)]
 pub enum Admission {
     /// The connection may stay.
@@ -81,6 +92,8 @@ impl Admission {
 }
 
 /// The permit to refuse a connection; dropping it makes room for another.
+///
+/// For an example see [`Admission`].
 #[derive(Debug)]
 pub struct RefusalPermit(ServerHandle);
 
@@ -102,6 +115,8 @@ impl Drop for RefusalPermit {
 }
 
 /// The permit of an admitted connection; dropping it releases its place.
+///
+/// For an example see [`ServerHandle`].
 #[derive(Debug)]
 pub struct ConnectionPermit {
     place: ConnectionPlace,
