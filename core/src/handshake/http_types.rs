@@ -2,7 +2,9 @@
 //! RFC 6455 sections 4.1 and 4.2; RFC 8441 section 5.
 //! Knows no stack: another stack parses the request and writes the response.
 
-use http::{HeaderMap, Method, StatusCode, Version};
+use alloc::vec::Vec;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 
 use super::{
     AcceptOptions, Agreement, ClientHandshake, ExtendedConnect, Failure, Opened, Refusal, Request,
@@ -19,7 +21,7 @@ impl Request {
         request: &http::Request<B>,
         protocol: Option<&str>,
     ) -> Result<Self, Refusal> {
-        let (uri, fields) = (request.uri(), collect(request.headers()));
+        let (uri, fields) = (request.uri(), Headers::from(request.headers()));
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
         match request.version() {
             Version::HTTP_11 => Self::check(RequestHead {
@@ -68,7 +70,7 @@ impl ClientHandshake {
         &self,
         response: &http::Response<B>,
     ) -> Result<ServerAnswer, Failure> {
-        let fields = collect(response.headers());
+        let fields = Headers::from(response.headers());
         match (response.version(), response.status()) {
             (Version::HTTP_11, StatusCode::SWITCHING_PROTOCOLS) => {
                 self.check(fields).map(ServerAnswer::Open)
@@ -94,7 +96,7 @@ impl ClientHandshake {
 
 impl Response {
     /// Returns the response as a type of the `http` crate.
-    pub fn into_http(self) -> Result<http::Response<alloc::vec::Vec<u8>>, InvalidInput> {
+    pub fn into_http(self) -> Result<http::Response<Vec<u8>>, InvalidInput> {
         let status =
             StatusCode::from_u16(self.status).map_err(|_| InvalidInput::BadStatus(self.status))?;
         build(status, &self.fields, self.body)
@@ -116,9 +118,41 @@ fn build<B>(
         .map_err(|_| InvalidInput::BadHeader)
 }
 
-fn collect(headers: &HeaderMap) -> Headers {
-    headers
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_bytes()))
-        .collect()
+/// Takes the status, the fields and the body.
+impl<B: Into<Vec<u8>>> From<http::Response<B>> for Response {
+    fn from(response: http::Response<B>) -> Self {
+        let (head, body) = response.into_parts();
+        Self {
+            status: head.status.as_u16(),
+            fields: Headers::from(&head.headers),
+            body: body.into(),
+        }
+    }
+}
+
+/// Copies the fields; those of one name are together, in their order.
+impl From<&HeaderMap> for Headers {
+    fn from(fields: &HeaderMap) -> Self {
+        fields
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_bytes()))
+            .collect()
+    }
+}
+
+/// Copies the fields, unless one has an invalid name or value, or there are more than the map can hold.
+impl TryFrom<&Headers> for HeaderMap {
+    type Error = InvalidInput;
+
+    fn try_from(fields: &Headers) -> Result<Self, InvalidInput> {
+        let mut map = Self::new();
+        for (name, value) in fields.iter() {
+            let name = HeaderName::try_from(name).map_err(|_| InvalidInput::BadHeader)?;
+            let value = HeaderValue::try_from(value).map_err(|_| InvalidInput::BadHeader)?;
+            // It fails when there are too many.
+            map.try_append(name, value)
+                .map_err(|_| InvalidInput::BadHeader)?;
+        }
+        Ok(map)
+    }
 }

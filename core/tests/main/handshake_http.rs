@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use http::{Method, Request as HttpRequest, Response as HttpResponse, Version};
 use sansws_core::config::{Config, Deflate};
+use sansws_core::error::InvalidInput;
 use sansws_core::handshake::{
     AcceptOptions, ClientHandshake, ClientOptions, ExtendedConnect, Failure, Refusal, Request,
     ServerAnswer, ServerHandshake,
 };
-use sansws_core::http::Headers;
+use sansws_core::http::{Headers, Response};
 use sansws_core::random::Seed;
 
 fn config() -> Config {
@@ -141,6 +142,30 @@ fn a_refusal_is_a_response_of_the_http_crate_too() {
     let response = Refusal::Version.response().into_http().unwrap();
     assert_eq!(response.status(), 426);
     assert_eq!(response.headers()["sec-websocket-version"], "13");
+}
+
+#[test]
+fn fields_and_responses_of_the_http_crate_become_ours_and_back() {
+    let response = http::Response::builder()
+        .status(http::StatusCode::SEE_OTHER)
+        .header("location", "/login")
+        .header("set-cookie", "a=1")
+        .header("set-cookie", "b=2")
+        .body("sign in\n")
+        .unwrap();
+    let ours = Response::from(response.clone());
+    assert_eq!((ours.status, ours.location()), (303, Some("/login")));
+    assert_eq!(ours.fields.all("Set-Cookie").count(), 2);
+    assert_eq!(ours.body, b"sign in\n");
+    let map = http::HeaderMap::try_from(&ours.fields).unwrap();
+    assert_eq!(&map, response.headers());
+
+    let invalid: Headers = [("bad name", "1")].into_iter().collect();
+    let many: Headers = (0..40_000).map(|at| (format!("x-{at}"), "1")).collect();
+    for fields in [invalid, many] {
+        let error = http::HeaderMap::try_from(&fields).unwrap_err();
+        assert_eq!(error, InvalidInput::BadHeader);
+    }
 }
 
 #[test]
