@@ -26,21 +26,30 @@ function show({ data, info, offset }) {
   line.scrollIntoView();
 }
 
-async function present() {
-  const { clients } = await chat.presence();
-  const users = new Set(Object.values(clients).map(({ user }) => user));
-  $("people").replaceChildren(...[...users].sort().map((user) => make("li", user)));
+// Uses what the server answers. When the connection breaks meanwhile, it is asked again once the room is subscribed again.
+async function ask(request, use) {
+  try {
+    use(await request);
+  } catch (error) {
+    if (client.state === "connected") throw error;
+  }
+}
+
+function present() {
+  return ask(chat.presence(), ({ clients }) => {
+    const users = new Set(Object.values(clients).map(({ user }) => user));
+    $("people").replaceChildren(...[...users].sort().map((user) => make("li", user)));
+  });
 }
 
 chat.on("publication", show);
 chat.on("join", present);
 chat.on("leave", present);
-chat.on("subscribed", async ({ recovered }) => {
+chat.on("subscribed", ({ recovered }) => {
   present();
   if (recovered) return;
   $("lines").replaceChildren();
-  const { publications } = await chat.history({ limit: 100, reverse: true });
-  publications.reverse().forEach(show);
+  ask(chat.history({ limit: 100, reverse: true }), ({ publications }) => publications.reverse().forEach(show));
 });
 
 function say(status) {
