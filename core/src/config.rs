@@ -105,6 +105,21 @@ pub struct Limits {
     pub read_ahead: usize,
 }
 
+impl Limits {
+    /// Returns the number of unsent bytes at which nothing more is accepted. With 0 nothing would ever be sent.
+    #[inline]
+    #[doc(hidden)]
+    pub fn queue_bound(&self) -> usize {
+        self.write_queue.max(1)
+    }
+
+    /// Returns the number of unsent bytes at which a server stops reading. With 0 it would never read.
+    #[inline]
+    pub(crate) fn reading_bound(&self) -> usize {
+        self.high_water.max(1)
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {

@@ -85,7 +85,7 @@ impl Streamed {
             Ending::Told(_, before) => before,
             _ => 0,
         };
-        self.queued().saturating_sub(before) < self.config.limits.write_queue.max(1)
+        self.queued().saturating_sub(before) < self.config.limits.queue_bound()
     }
 
     /// Returns when something is due, if nothing happens before.

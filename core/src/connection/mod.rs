@@ -358,7 +358,7 @@ impl Connection {
         match self.state {
             State::Open => {
                 self.role() == Role::Client
-                    || self.output.queued() < self.config.limits.high_water.max(1)
+                    || self.output.queued() < self.config.limits.reading_bound()
             }
             State::CloseSent { .. } | State::Lingering { .. } => true,
             State::Closed { .. } => false,
@@ -415,8 +415,7 @@ impl Connection {
 
     /// Reports that `count` bytes from [`transmit`](Self::transmit) or [`take_output`](Self::take_output) were written.
     pub fn transmitted(&mut self, count: usize) {
-        self.times.moved |=
-            count > 0 && self.output.queued() >= self.config.limits.high_water.max(1);
+        self.times.moved |= count > 0 && self.output.queued() >= self.config.limits.reading_bound();
         self.times.wrote |= count > 0;
         self.output.advance(count);
     }

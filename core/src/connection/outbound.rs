@@ -140,7 +140,7 @@ impl Connection {
 
     /// Returns whether the write queue is below its limit: an open connection then accepts a message.
     pub fn has_room(&self) -> bool {
-        self.output.queued() < self.config.limits.write_queue.max(1)
+        self.output.queued() < self.config.limits.queue_bound()
     }
 
     pub(super) fn write_close(&mut self, code: Option<CloseCode>, reason: &str) {
