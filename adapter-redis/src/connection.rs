@@ -170,7 +170,20 @@ impl Connector {
         Ok(Self { server, options })
     }
 
-    pub(crate) async fn connect(&self, scripts: &Scripts) -> RedisResult<Connection> {
+    pub(crate) async fn connect(&self, scripts: &Scripts) -> Result<Connection, String> {
+        let connection = self.connected(scripts).await;
+        let (connection, forbidden) = connection.map_err(|error| error.to_string())?;
+        if forbidden.is_empty() {
+            return Ok(connection);
+        }
+        let (commands, prefix) = (forbidden.join(", "), scripts.keys().prefix());
+        Err(format!(
+            "Redis does not allow its user {commands} on keys and channels that begin with `{prefix}:`"
+        ))
+    }
+
+    /// Returns a connection, and the commands that it may not use.
+    async fn connected(&self, scripts: &Scripts) -> RedisResult<(Connection, Vec<String>)> {
         let pushed = Pushed::new(scripts.keys(), self.options.max_ahead);
         let sink = {
             let pushed = Arc::clone(&pushed);
@@ -202,15 +215,16 @@ impl Connector {
                 Connected::Cluster(client.get_async_connection().await?)
             }
         };
-        let time = match &mut connected {
+        let (time, forbidden) = match &mut connected {
             Connected::One(connection) => prepare(connection, scripts).await?,
             Connected::Cluster(connection) => prepare(connection, scripts).await?,
         };
-        Ok(Connection {
+        let connection = Connection {
             connected,
             pushed,
             time,
-        })
+        };
+        Ok((connection, forbidden))
     }
 }
 
@@ -288,8 +302,11 @@ fn cluster(nodes: &[redis::ConnectionInfo], options: &RedisOptions) -> ClusterCl
     builder
 }
 
-/// Loads the scripts, and asks for the time.
-async fn prepare(connection: &mut impl ConnectionLike, scripts: &Scripts) -> RedisResult<u64> {
+/// Loads the scripts; returns the time, and the commands that are forbidden.
+async fn prepare(
+    connection: &mut impl ConnectionLike,
+    scripts: &Scripts,
+) -> RedisResult<(u64, Vec<String>)> {
     for code in scripts.codes() {
         let mut load = cmd("SCRIPT");
         load.arg("LOAD").arg(code);
@@ -298,8 +315,19 @@ async fn prepare(connection: &mut impl ConnectionLike, scripts: &Scripts) -> Red
             .await?
             .extract_error()?;
     }
+    let mut forbidden = Vec::new();
+    let (subscribing, script) = scripts.rights();
+    for (word, command) in subscribing {
+        let answer = connection.req_packed_command(&command).await;
+        match answer.and_then(Value::extract_error) {
+            Err(error) if error.code() == Some("NOPERM") => forbidden.push(word.to_owned()),
+            answer => drop(answer?),
+        }
+    }
+    let of_scripts: Vec<String> = script.query_async(connection).await?;
+    forbidden.extend(of_scripts);
     let (seconds, micros): (u64, u64) = cmd("TIME").query_async(connection).await?;
-    Ok(seconds * 1_000_000 + micros)
+    Ok((seconds * 1_000_000 + micros, forbidden))
 }
 
 impl Connection {

@@ -235,19 +235,20 @@ impl Both {
         (Some(memory), Some(redis))
     }
 
-    async fn ask(&mut self, memory: Request, redis: Request) -> [(Reply, Vec<Push>); 2] {
+    /// Returns what both reply; `None` if they refuse.
+    async fn ask(&mut self, memory: Request, redis: Request) -> [(Option<Reply>, Vec<Push>); 2] {
         self.now += 1_000;
         self.memory.execute(self.now, 1, 1, memory);
         let mut replies = Vec::new();
         let mut pushes = Vec::new();
         while let Some((_, said)) = self.memory.poll() {
             match said {
-                Said::Reply(_, reply) => replies.push(reply.unwrap()),
+                Said::Reply(_, reply) => replies.push(reply.ok()),
                 Said::Push(push) => pushes.push(push),
             }
         }
         let of_memory = (replies.pop().unwrap(), pushes);
-        let mut reply = None;
+        let mut replies = Vec::new();
         // The second arrives after everything that the first caused.
         for request in [
             redis,
@@ -262,25 +263,24 @@ impl Both {
                 .pop()
                 .unwrap();
             let (_, answer) = asking.await.unwrap().pop().unwrap();
-            let answer = answer.unwrap();
-            reply = reply.or(Some(answer));
+            replies.push(answer.ok());
         }
         let mut pushes = Vec::new();
         self.redis
             .pushed
             .drain(Waker::noop(), |push| pushes.push(push))
             .unwrap();
-        [of_memory, (reply.unwrap(), pushes)]
+        [of_memory, (replies.swap_remove(0), pushes)]
     }
 }
 
 /// Returns the reply without its times.
-fn timeless((mut reply, mut pushes): (Reply, Vec<Push>)) -> (Reply, Vec<Push>) {
+fn timeless((mut reply, mut pushes): (Option<Reply>, Vec<Push>)) -> (Option<Reply>, Vec<Push>) {
     match &mut reply {
-        Reply::Position { mark, newest } => (mark.time, *newest) = (0, 0),
-        Reply::Published { time, .. } | Reply::Beat { time, .. } => *time = 0,
-        Reply::Kept { entries, .. } => entries.iter_mut().for_each(|entry| entry.time = 0),
-        Reply::Groups(groups) => groups.sort(),
+        Some(Reply::Position { mark, newest }) => (mark.time, *newest) = (0, 0),
+        Some(Reply::Published { time, .. } | Reply::Beat { time, .. }) => *time = 0,
+        Some(Reply::Kept { entries, .. }) => entries.iter_mut().for_each(|entry| entry.time = 0),
+        Some(Reply::Groups(groups)) => groups.sort(),
         _ => {}
     }
     for push in &mut pushes {
@@ -344,11 +344,20 @@ fn scripts_do_in_redis_what_is_done_in_memory() {
                     } => messages.count() as u64,
                     _ => 0,
                 };
+                // Now and then nobody may publish: what is refused has no effect.
+                let forbids = matches!(redis, Request::Publish { .. }) && both.one_in(6);
+                both.memory.forbids_publishing = forbids;
+                if forbids {
+                    server.cli(&["ACL", "SETUSER", "default", "-publish", "-spublish"]);
+                }
                 let [memory, redis] = both.ask(memory, redis).await;
+                if forbids {
+                    server.cli(&["ACL", "SETUSER", "default", "+publish", "+spublish"]);
+                }
                 if let Some(group) = group {
-                    let mark = |reply: &Reply| match reply {
-                        Reply::Position { mark, .. } => Some(*mark),
-                        Reply::Published { before, time } if count > 0 => Some(Mark {
+                    let mark = |reply: &Option<Reply>| match reply {
+                        Some(Reply::Position { mark, .. }) => Some(*mark),
+                        Some(Reply::Published { before, time }) if count > 0 => Some(Mark {
                             position: Position {
                                 offset: before.offset + count,
                                 ..*before

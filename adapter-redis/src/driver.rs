@@ -186,8 +186,7 @@ impl Redis {
             ..
         } = self;
         let connecting = connector.connect(scripts);
-        let connected = unless_closed(status, link, machine, connecting).await?;
-        Some(connected.map_err(|error| error.to_string()))
+        unless_closed(status, link, machine, connecting).await
     }
 
     async fn unless_closed<R>(&mut self, work: impl Future<Output = R>) -> Option<R> {

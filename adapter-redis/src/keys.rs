@@ -143,6 +143,16 @@ impl Keys {
         self.registry("places:") + &seat_name(incarnation)
     }
 
+    /// Returns the key and channel by which a connection learns what it may do.
+    pub fn rights(&self) -> String {
+        self.registry("rights")
+    }
+
+    /// Returns the part that all keys and channels have in common.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
     fn registry(&self, what: &str) -> String {
         format!("{}:{{registry}}:{what}", self.prefix)
     }

@@ -4,7 +4,7 @@
 
 use core::num::TryFromIntError;
 
-use redis::{Value, cmd};
+use redis::{Cmd, Value, cmd};
 use sansws_core::hub::{HistoryOptions, Position, Present};
 use sansws_core::time::{Duration, Instant};
 
@@ -71,6 +71,28 @@ impl Scripts {
             &self.registry,
         ];
         all.map(|known| known.code)
+    }
+
+    /// Returns what a connection must be allowed: to subscribe, and the commands of the script, which returns those that are forbidden.
+    pub(crate) fn rights(&self) -> (Vec<(&'static str, Cmd)>, Cmd) {
+        let rights = self.keys.rights();
+        let (words, publish): (&[&'static str], _) = if self.sharded {
+            let words = &["SUBSCRIBE", "UNSUBSCRIBE", "SSUBSCRIBE", "SUNSUBSCRIBE"];
+            (words, "SPUBLISH")
+        } else {
+            (&["SUBSCRIBE", "UNSUBSCRIBE"], "PUBLISH")
+        };
+        let words = words
+            .iter()
+            .map(|word| (*word, cmd(word).arg(&rights).take()));
+        let mut script = cmd("EVAL");
+        script
+            .arg(include_str!("scripts/rights.lua"))
+            .arg(1)
+            .arg(&rights)
+            .arg(&rights)
+            .arg(publish);
+        (words.collect(), script)
     }
 
     /// Whether messages of a channel stay on one shard.
@@ -515,5 +537,21 @@ fn number(value: &Value) -> Result<u64, Unexpected> {
     match value {
         Value::Int(number) => Ok(u64::try_from(*number)?),
         _ => Err(Unexpected),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rights_of_all_commands_are_tried() {
+        let rights = include_str!("scripts/rights.lua");
+        for code in Scripts::new(Keys::new("app"), false).codes() {
+            for call in code.split("call('").skip(1) {
+                let (word, _) = call.split_once('\'').unwrap();
+                assert!(rights.contains(&format!("try('{word}'")), "{word}");
+            }
+        }
     }
 }

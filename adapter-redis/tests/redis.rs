@@ -607,6 +607,104 @@ async fn what_redis_refuses_is_an_error_and_no_more() {
     assert!(one.status.is_up() && one.status.metrics().disconnects == 0);
 }
 
+/// The rules that the guide to several servers recommends for the user of Redis.
+const RULES: [&str; 5] = ["~test:*", "&test:*", "+@all", "-@admin", "-@dangerous"];
+
+#[tokio::test]
+async fn a_user_of_redis_needs_some_rights_and_the_reason_names_those_that_are_missing() {
+    let server = Server::durable();
+    let set_user = |rules: &[&str]| {
+        let rules = ["ACL", "SETUSER", "chat", "reset", "on", ">secret"]
+            .into_iter()
+            .chain(rules.iter().copied());
+        assert_eq!(server.cli(&rules.collect::<Vec<_>>()).trim(), "OK");
+    };
+    let url = format!("redis://chat:secret@127.0.0.1:{}", server.port);
+    for (rules, reason) in [
+        // Channels have rules of their own since Redis 7.
+        (
+            &["~test:*", "+@all"] as &[&str],
+            "does not allow its user SUBSCRIBE, PUBLISH on",
+        ),
+        (
+            &["~test:*", "&test:*", "+@all", "-subscribe"],
+            "does not allow its user SUBSCRIBE on",
+        ),
+        (
+            &["~other:*", "&test:*", "+@all"],
+            "no permissions to access one of the keys",
+        ),
+        (
+            &["~test:*", "&test:*", "+@all", "-publish", "-xtrim"],
+            "does not allow its user XTRIM, PUBLISH on keys and channels that begin with `test:`",
+        ),
+        (&RULES, "does not allow its user INFO on"),
+    ] {
+        set_user(rules);
+        let one = serve_by(RedisOptions::one(&url, "test"), options()).await;
+        let told = || match one.status.state() {
+            State::Down { reason: told, .. } => told.contains(reason),
+            State::Up { .. } => panic!("it is up with {rules:?}"),
+            _ => false,
+        };
+        until(&format!("{rules:?} are found to be too few"), told).await;
+        one.end().await;
+    }
+    set_user(&[&RULES[..], &["+info"]].concat());
+    let one = serve_by(RedisOptions::one(&url, "test"), options()).await;
+    until("the hub is linked", || one.status.is_up()).await;
+    let mut ada = one.enter("lobby?user=ada").await;
+    said(&mut ada).await;
+    publish(&one.hub, "lobby", "allowed").await;
+    assert_eq!(text(&mut ada).await, "allowed");
+    assert_eq!(one.status.metrics().refused, 0);
+    one.end().await;
+}
+
+#[tokio::test]
+async fn a_publication_that_redis_refuses_has_no_effect() {
+    let server = Server::durable();
+    let one = serve(&server, "test", options()).await;
+    let mut ada = one.enter("lobby").await;
+    said(&mut ada).await;
+    let before = publish(&one.hub, "lobby", "before").await;
+    assert_eq!(text(&mut ada).await, "before");
+    let refused = async |rule: &str, group: &str| {
+        server.cli(&["ACL", "SETUSER", "default", &format!("-{rule}")]);
+        let publishing = one.hub.publish(group, "refused").id("7").into_future();
+        let result = soon(publishing).await;
+        assert!(
+            matches!(result, Err(Error::Hub(HubError::Refused))),
+            "{rule}: {result:?}"
+        );
+        server.cli(&["ACL", "SETUSER", "default", &format!("+{rule}")]);
+    };
+    for rule in ["publish", "set", "hset"] {
+        refused(rule, "lobby").await;
+        refused(rule, "fresh").await;
+    }
+    // It was neither numbered nor kept nor sent, and its id is free.
+    for group in ["lobby", "fresh"] {
+        let again = one.hub.publish(group, "again").id("7").into_future();
+        let again = soon(again).await.unwrap();
+        let offset = if group == "lobby" {
+            before.offset + 1
+        } else {
+            1
+        };
+        assert_eq!(
+            (again.position.unwrap().offset, again.again),
+            (offset, false)
+        );
+    }
+    assert_eq!(text(&mut ada).await, "again");
+    let kept = soon(one.hub.history("lobby", 10)).await.unwrap();
+    let texts = kept.publications.iter().map(|kept| kept.as_text().unwrap());
+    assert_eq!(texts.collect::<Vec<_>>(), ["before", "again"]);
+    assert_eq!(one.hub.metrics().hub.counters.gaps, 0);
+    one.end().await;
+}
+
 #[tokio::test]
 async fn histories_are_bounded_by_count_bytes_and_age() {
     let server = Server::durable();

@@ -18,15 +18,10 @@ local function set(name, value)
     fields[#fields + 1] = name
     fields[#fields + 1] = value
 end
-if not epoch then
-    epoch, top, last, kept, put_off = ARGV[1], 0, 0, nil, nil
-    redis.call('DEL', stream)
+local begins = not epoch
+if begins then
+    epoch, top, last, kept, gone, put_off = ARGV[1], 0, 0, nil, nil, nil
     set('e', epoch)
-end
-if keep == 0 and kept and count > 0 then
-    -- Messages published from now on would be missing among the kept ones.
-    redis.call('DEL', stream)
-    redis.call('HDEL', meta, 'c', 'f')
 end
 -- No two messages that watchers receive have the same time.
 last = math.max(last, tonumber(known[7] or 0))
@@ -38,45 +33,95 @@ if count == 0 and ARGV[4] ~= '' then
     set('u', text(time))
 end
 local offset = top + count
-if count > 0 or not known[1] then
+if count > 0 or begins then
     set('o', text(offset))
     set('t', text(time))
 end
-if keep > 0 and count > 0 then
+local is_kept = keep > 0 and count > 0
+if is_kept then
     kept, gone = (kept or 0) + #body, gone or 0
-    redis.call('XADD', stream, 'MINID', text(math.max(offset - keep + 1, 0)), text(offset) .. '-0',
-        't', text(time), 'n', count, 'c', text(kept), 'm', body)
-    local octets = tonumber(ARGV[8])
-    while kept - gone > octets do
-        -- The number of messages before the first: it is looked up only when it may matter.
-        local first = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
-        local number = tonumber(string.match(first[1], '%d+'))
-        gone = first[2][6] - #first[2][8]
-        if kept - gone <= octets or number == offset then
-            break
-        end
-        redis.call('XTRIM', stream, 'MINID', text(number + 1))
-    end
     set('c', text(kept))
     set('f', text(gone))
-    redis.call('PEXPIRE', stream, ARGV[9])
 end
 local is_due = not put_off or time - put_off > life * 250
 if is_due then
     set('x', text(time))
 end
+-- What can be refused comes first, and is undone if a later part is: a refused message is neither numbered nor kept nor sent. Redis checks its
+-- memory and its state at the first write.
+local before = {e = known[1], o = known[2], t = known[3], c = known[4], f = known[5], x = known[6], u = known[7]}
+local function refuse(failure)
+    for i = 1, #fields, 2 do
+        if before[fields[i]] then
+            redis.call('HSET', meta, fields[i], before[fields[i]])
+        else
+            redis.call('HDEL', meta, fields[i])
+        end
+    end
+    if id then
+        redis.call('DEL', id)
+    end
+    return failure
+end
 if #fields > 0 then
     redis.call('HSET', meta, unpack(fields))
 end
-if is_due then
-    redis.call('PEXPIRE', meta, ARGV[6])
-end
 if id then
-    redis.call('SET', id, epoch .. struct.pack('>I8', offset), 'PX', 300000)
+    local noted = redis.pcall('SET', id, epoch .. struct.pack('>I8', offset), 'PX', 300000)
+    if noted.err then
+        return refuse(noted)
+    end
 end
 local payload = '\1\1' .. epoch .. struct.pack('>I8I8', top, time) .. body
-redis.call(ARGV[3], ARGV[2], payload)
+local sent = redis.pcall(ARGV[3], ARGV[2], payload)
+if type(sent) == 'table' then
+    return refuse(sent)
+end
+-- It is published: nothing below may fail.
 if ARGV[4] ~= '' then
-    redis.call('PUBLISH', ARGV[4], '\1\6' .. struct.pack('>I2', #ARGV[5]) .. ARGV[5] .. payload)
+    redis.pcall('PUBLISH', ARGV[4], '\1\6' .. struct.pack('>I2', #ARGV[5]) .. ARGV[5] .. payload)
+end
+local function forget_kept()
+    redis.pcall('DEL', stream)
+    redis.pcall('HDEL', meta, 'c', 'f')
+end
+if begins then
+    redis.pcall('DEL', stream)
+elseif not is_kept and known[4] and count > 0 then
+    -- Messages published from now on would be missing among the kept ones.
+    forget_kept()
+end
+if is_kept then
+    local added = redis.pcall('XADD', stream, 'MINID', text(math.max(offset - keep + 1, 0)), text(offset) .. '-0',
+        't', text(time), 'n', count, 'c', text(kept), 'm', body)
+    if type(added) == 'table' and added.err then
+        -- A history without it would look complete.
+        forget_kept()
+    else
+        local octets, known_gone = tonumber(ARGV[8]), gone
+        while kept - gone > octets do
+            -- The number of messages before the first: it is looked up only when it may matter.
+            local first = redis.pcall('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
+            if not first then
+                break
+            end
+            local number = tonumber(string.match(first[1], '%d+'))
+            gone = first[2][6] - #first[2][8]
+            if kept - gone <= octets or number == offset then
+                break
+            end
+            local trimmed = redis.pcall('XTRIM', stream, 'MINID', text(number + 1))
+            if type(trimmed) == 'table' then
+                break
+            end
+        end
+        if gone ~= known_gone then
+            redis.pcall('HSET', meta, 'f', text(gone))
+        end
+        redis.pcall('PEXPIRE', stream, ARGV[9])
+    end
+end
+if is_due then
+    redis.pcall('PEXPIRE', meta, ARGV[6])
 end
 return {epoch, top, time}
