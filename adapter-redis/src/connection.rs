@@ -321,6 +321,8 @@ async fn prepare(
         let answer = connection.req_packed_command(&command).await;
         match answer.and_then(Value::extract_error) {
             Err(error) if error.code() == Some("NOPERM") => forbidden.push(word.to_owned()),
+            // Valkey says so of a subscription that was not allowed.
+            Err(error) if error.code() == Some("NOSUB") => {}
             answer => drop(answer?),
         }
     }

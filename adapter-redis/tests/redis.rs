@@ -630,10 +630,7 @@ async fn a_user_of_redis_needs_some_rights_and_the_reason_names_those_that_are_m
             &["~test:*", "&test:*", "+@all", "-subscribe"],
             "does not allow its user SUBSCRIBE on",
         ),
-        (
-            &["~other:*", "&test:*", "+@all"],
-            "no permissions to access one of the keys",
-        ),
+        (&["~other:*", "&test:*", "+@all"], "permissions to access"),
         (
             &["~test:*", "&test:*", "+@all", "-publish", "-xtrim"],
             "does not allow its user XTRIM, PUBLISH on keys and channels that begin with `test:`",
@@ -650,6 +647,12 @@ async fn a_user_of_redis_needs_some_rights_and_the_reason_names_those_that_are_m
         until(&format!("{rules:?} are found to be too few"), told).await;
         one.end().await;
     }
+    // A command that was renamed is missing too.
+    let renamed = Server::start(&["--rename-command", "ZSCORE", "hidden"]);
+    let one = serve_by(RedisOptions::one(renamed.url(), "test"), options()).await;
+    let told = || matches!(one.status.state(), State::Down { reason, .. } if reason.contains("user ZSCORE on"));
+    until("a command is missing", told).await;
+    one.end().await;
     set_user(&[&RULES[..], &["+info"]].concat());
     let one = serve_by(RedisOptions::one(&url, "test"), options()).await;
     until("the hub is linked", || one.status.is_up()).await;

@@ -6,8 +6,8 @@ local missing = {}
 local function try(...)
     local result = redis.pcall(...)
     if type(result) == 'table' and result.err
-        and (string.find(result.err, 'The user executing the script') or string.find(result.err, 'NOPERM')
-            or string.find(result.err, 'nknown .*command')) then
+        and (string.find(result.err, 'The user executing the script') or string.find(result.err, 'ACL failure')
+            or string.find(result.err, 'NOPERM') or string.find(result.err, 'nknown .*command')) then
         missing[#missing + 1] = (...)
     end
 end
