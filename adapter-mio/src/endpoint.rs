@@ -10,7 +10,7 @@ use sansws_common::error::{Error, Result};
 use sansws_core::close::Closed;
 use sansws_core::handshake::AcceptOptions;
 use sansws_core::http::Response;
-use sansws_core::hub::{Joined, Signal};
+use sansws_core::hub::{HubError, Joined, Signal};
 use slab::Slab;
 
 use crate::event_loop::{At, Handler, Host, Loop, Visit, WeakHandler};
@@ -112,6 +112,21 @@ pub trait Endpoint: 'static {
         Ok(())
     }
 
+    /// The connection is not in a group: [`Socket::join`] was answered by an error of the backplane. Unless it is implemented, the error
+    /// closes the connection.
+    ///
+    /// # Errors
+    /// See the trait.
+    fn join_failed(
+        &mut self,
+        socket: &mut Socket<'_, Self::Data>,
+        group: &str,
+        error: HubError,
+    ) -> Result {
+        let _ = (socket, group);
+        Err(error.into())
+    }
+
     /// A signal to this connection: [`Hub::signal`](crate::hub::Hub::signal) sends one, and channels with a format also learn of lost
     /// messages.
     ///
@@ -209,9 +224,16 @@ impl<E: Endpoint> Host for Hosted<E> {
         self.with(at, within, Endpoint::drained).unwrap_or(Ok(()))
     }
 
-    fn joined(&mut self, at: At, within: &mut Loop, group: &str, joined: Joined) -> Result {
-        let call = |endpoint: &mut E, socket: &mut Socket<'_, E::Data>| {
-            endpoint.joined(socket, group, joined)
+    fn joined(
+        &mut self,
+        at: At,
+        within: &mut Loop,
+        group: &str,
+        joined: Result<Joined, HubError>,
+    ) -> Result {
+        let call = |endpoint: &mut E, socket: &mut Socket<'_, E::Data>| match joined {
+            Ok(joined) => endpoint.joined(socket, group, joined),
+            Err(error) => endpoint.join_failed(socket, group, error),
         };
         self.with(at, within, call).unwrap_or(Ok(()))
     }

@@ -346,8 +346,9 @@ fn scripts_do_in_redis_what_is_done_in_memory() {
                 };
                 // Now and then nobody may publish: what is refused has no effect.
                 let forbids = matches!(redis, Request::Publish { .. }) && both.one_in(6);
-                both.memory.forbids_publishing = forbids;
+                both.memory.refuses = |_| false;
                 if forbids {
+                    both.memory.refuses = |_| true;
                     server.cli(&["ACL", "SETUSER", "default", "-publish", "-spublish"]);
                 }
                 let [memory, redis] = both.ask(memory, redis).await;

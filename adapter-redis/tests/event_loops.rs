@@ -247,3 +247,18 @@ fn a_restart_of_redis_costs_time_and_no_message() {
     }
     drop(far);
 }
+
+#[test]
+fn a_join_that_redis_refuses_closes_the_connection_unless_the_endpoint_knows_better() {
+    let redis = Server::durable();
+    let one = Linked::new(&redis);
+    redis.cli(&["SET", "loops:{taken}:m", "not a hash"]);
+    let url = format!("ws://{}/taken", one.address);
+    let mut ada = connect(url, ConnectOptions::default()).unwrap();
+    assert!(ada.receive().is_err());
+    assert_eq!(ada.closed().unwrap().code(), 1013);
+    redis.cli(&["DEL", "loops:{taken}:m"]);
+    let (mut ada, _) = one.enter("taken");
+    one.hub.publish("taken", "there").try_publish().unwrap();
+    assert_eq!(text(&mut ada), "there");
+}

@@ -116,6 +116,24 @@ const FAULTS: &[Fault] = &[
         wrong: "        if self.busy && self.queue.len() > 9_999 {\n            return None;",
     },
     Fault {
+        name: "a step that Redis refused is not tried again",
+        file: "publish.rs",
+        right: "self.due.insert((now + AGAIN, Due::Group(Arc::clone(name))));",
+        wrong: "",
+    },
+    Fault {
+        name: "who goes overtakes who comes, when Redis refuses for a while",
+        file: "serial_queue.rs",
+        right: "Self::Position { .. } | Self::Enter(..) | Self::Exit(..)",
+        wrong: "Self::Position { .. } | Self::Enter(..)",
+    },
+    Fault {
+        name: "a recovery that Redis refuses is not answered",
+        file: "publish.rs",
+        right: "self.tell_unavailable(name, &[(node, token)]);",
+        wrong: "let _ = (node, token);",
+    },
+    Fault {
         name: "messages are compressed for windows that nobody has any more",
         file: "incarnation.rs",
         right: "fold(0, |all, node| all | node.windows)",

@@ -607,6 +607,49 @@ async fn what_redis_refuses_is_an_error_and_no_more() {
     assert!(one.status.is_up() && one.status.metrics().disconnects == 0);
 }
 
+#[tokio::test]
+async fn a_join_that_redis_refuses_fails_and_holds_nothing_up() {
+    let server = Server::durable();
+    let (one, other) = two(&server).await;
+    // Something else lies under a key of ours: who joins is told soon, with recovery or without.
+    server.cli(&["SET", "test:{taken}:m", "not a hash"]);
+    let since = Position {
+        epoch: 1,
+        offset: 1,
+    };
+    for path in ["taken".to_owned(), format!("taken?since={since}")] {
+        let mut ada = one.enter(&path).await;
+        assert!(soon(ada.receive()).await.is_err(), "{path}");
+        assert_eq!(ada.closed().unwrap().code(), 1013, "{path}");
+    }
+    until("nobody is in it", || one.hub.count("taken") == 0).await;
+    // Meanwhile others are served, and once the key is gone whoever joins as well.
+    server.cli(&["DEL", "test:{taken}:m"]);
+    let mut ada = one.enter("taken").await;
+    said(&mut ada).await;
+    publish(&other.hub, "taken", "1").await;
+    assert_eq!(text(&mut ada).await, "1");
+    // While members are there: publications fail and do not wait behind what is tried again, and members stay.
+    server.cli(&["SET", "test:{taken}:m", "not a hash"]);
+    for _ in 0..3 {
+        let refused = soon(one.hub.publish("taken", "x").into_future()).await;
+        assert!(
+            matches!(refused, Err(Error::Hub(HubError::Refused))),
+            "{refused:?}"
+        );
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    let mut events = one.hub.events();
+    server.cli(&["DEL", "test:{taken}:m"]);
+    publish(&other.hub, "taken", "2").await;
+    assert_eq!(text(&mut ada).await, "2");
+    // Its numbers began anew, as members are told.
+    let told = async { while !matches!(soon(events.next()).await, HubEvent::Gap { .. }) {} };
+    soon(told).await;
+    one.end().await;
+    other.end().await;
+}
+
 /// The rules that the guide to several servers recommends for the user of Redis.
 const RULES: [&str; 5] = ["~test:*", "&test:*", "+@all", "-@admin", "-@dangerous"];
 

@@ -213,7 +213,13 @@ impl Loop {
         (post.id() == Some(id) && !peer.flags.end_reported).then_some(slot)
     }
 
-    fn tell_joined(&mut self, index: usize, id: ChannelId, group: &str, joined: Joined) {
+    fn tell_joined(
+        &mut self,
+        index: usize,
+        id: ChannelId,
+        group: &str,
+        joined: Result<Joined, HubError>,
+    ) {
         let Some(slot) = self.owner(index, id) else {
             return;
         };
@@ -326,7 +332,8 @@ impl Loop {
         if let Some(joined) = joined
             && let Some(hub) = self.hubs.get_mut(index)
         {
-            hub.mail.joined.push((channel.id(), group.into(), joined));
+            let joined = (channel.id(), group.into(), Ok(joined));
+            hub.mail.joined.push(joined);
             hub.bell.rung.store(true, Ordering::SeqCst);
         }
         Ok(())

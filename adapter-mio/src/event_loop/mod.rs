@@ -39,7 +39,7 @@ use sansws_common::socket::counters::Counters;
 use sansws_common::{Scope, ServerHandle};
 use sansws_core::close::Closed;
 use sansws_core::handshake::AcceptOptions;
-use sansws_core::hub::{Joined, Signal};
+use sansws_core::hub::{HubError, Joined, Signal};
 use sansws_core::message::Assembly;
 use sansws_core::message::StreamFormat;
 use sansws_core::route::Pattern;
@@ -65,8 +65,14 @@ pub(crate) trait Host {
     fn message(&mut self, at: At, within: &mut Loop, message: Incoming<'_>) -> Result;
     /// A peer has taken its output.
     fn drained(&mut self, at: At, within: &mut Loop) -> Result;
-    /// A connection has joined a group.
-    fn joined(&mut self, at: At, within: &mut Loop, group: &str, joined: Joined) -> Result;
+    /// A connection has joined a group, or failed to.
+    fn joined(
+        &mut self,
+        at: At,
+        within: &mut Loop,
+        group: &str,
+        joined: Result<Joined, HubError>,
+    ) -> Result;
     /// A connection to a server is open: takes its data; returns their key.
     fn adopt(&mut self, data: Box<dyn Any>) -> Option<usize>;
     /// A connection to a server could not be opened.

@@ -84,6 +84,9 @@ impl Machine {
 
     /// Redis refused the request: it will be retried.
     pub(super) fn refused(&mut self, now: Instant, channel: &Channel) {
+        if let Channel::Group(name) = channel {
+            self.tell_unavailable(name, &[]);
+        }
         self.due
             .insert((now + AGAIN, Due::Channel(channel.clone())));
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use sansws_core::hub::{
-    BackplaneEvent, NodeId, Position, Publication, PublishRequest, Target, Token,
+    BackplaneEvent, HubError, NodeId, Position, Publication, PublishRequest, Target, Token,
 };
 use sansws_core::internal::Filters;
 use sansws_core::time::{Duration, Instant};
@@ -270,6 +270,24 @@ impl Machine {
         if let Some(late) = group.late.take() {
             group.seen = Some(late.stands);
             self.tell_position(name, &late.asked, late.stands.position);
+        }
+    }
+
+    /// Tells these nodes, or all that asked for the position, that Redis refused.
+    pub(super) fn tell_unavailable(&mut self, name: &Name, to: &[(NodeId, Token)]) {
+        let mut to = to.to_vec();
+        if to.is_empty()
+            && let Some(group) = self.groups.get(name)
+        {
+            to.clone_from(&group.asked);
+        }
+        for (node, token) in to {
+            let event = BackplaneEvent::Unavailable {
+                group: Arc::clone(name),
+                token,
+                error: HubError::Refused,
+            };
+            self.events.push_back((node, event));
         }
     }
 

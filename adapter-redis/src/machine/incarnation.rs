@@ -252,7 +252,10 @@ impl Machine {
         let comes =
             |op: &Op| matches!(op, Op::Enter(of, _) | Op::Exit(of, _) if *of == incarnation);
         let group = self.groups.get(name);
-        if group.is_some_and(|group| group.lane.queue.iter().any(comes)) {
+        if group.is_some_and(|group| {
+            let lane = &group.lane;
+            lane.queue.iter().chain(&lane.aside).any(comes)
+        }) {
             return;
         }
         let Some(node) = self.nodes.get_mut(&incarnation.node) else {

@@ -2,7 +2,7 @@
 //! come out.
 //! Knows no connection and no runtime; the driver sends its requests, and a simulation answers them from memory.
 //!
-//! - **Order.** The steps of a group are executed one after the other (`lane.rs`), whatever connection carries them. All nodes see them in
+//! - **Order.** The steps of a group are executed one after the other (`serial_queue.rs`), whatever connection carries them. All nodes see them in
 //!   the order of Redis.
 //! - **Positions.** A subscription starts with the group's position. Messages that arrive before it are held, so that a node never receives
 //!   a message before the position (`group.rs`).
@@ -217,12 +217,7 @@ impl Machine {
         {
             match due {
                 Due::Channel(channel) => self.pump_channel(&channel),
-                Due::Group(name) => {
-                    if let Some(group) = self.groups.get_mut(&name) {
-                        group.lane.busy = false;
-                    }
-                    self.pump_group(&name);
-                }
+                Due::Group(name) => self.try_again(&name),
                 Due::Node(id) => {
                     if let Some(node) = self.nodes.get_mut(&id) {
                         node.lane.busy = false;

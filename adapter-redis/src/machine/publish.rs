@@ -50,7 +50,10 @@ impl Machine {
         let Some(group) = self.groups.get_mut(name) else {
             return;
         };
-        let Some(mut op) = group.lane.next() else {
+        let before = group.lane.aside.len();
+        let next = group.lane.next_step();
+        self.traffic.steps -= group.lane.aside.len() - before;
+        let Some(mut op) = next else {
             return self.forget_idle(name);
         };
         let (request, asked) = self.request_of(name, &mut op);
@@ -137,19 +140,32 @@ impl Machine {
         asked: Vec<(NodeId, Token)>,
         result: Result<Reply, Failure>,
     ) {
-        let done = match result {
+        let refused = match result {
             Ok(reply) => self.group_done(now, name, op, asked, reply),
             Err(_) => self.group_failed(name, op, asked),
         };
-        let group = self.group(name);
-        if let Some(op) = done {
-            // Nothing may overtake it: the lane waits.
-            group.lane.queue.push_front(op);
-            self.due.insert((now + AGAIN, Due::Group(Arc::clone(name))));
-            return;
-        }
-        group.lane.busy = false;
         self.traffic.steps -= 1;
+        let lane = &mut self.group(name).lane;
+        lane.busy = false;
+        if let Some(op) = refused {
+            lane.aside.push_back(op);
+            self.due.insert((now + AGAIN, Due::Group(Arc::clone(name))));
+        }
+        self.pump_group(name);
+    }
+
+    /// Repeats the steps that Redis refused.
+    pub(super) fn try_again(&mut self, name: &Name) {
+        let Some(group) = self.groups.get_mut(name) else {
+            return;
+        };
+        if group.nodes.is_empty() {
+            // No node wants the position any more.
+            let aside = &mut group.lane.aside;
+            aside.retain(|op| !matches!(op, Op::Position { .. }));
+        }
+        self.traffic.steps += group.lane.aside.len();
+        group.lane.resume();
         self.pump_group(name);
     }
 
@@ -245,13 +261,18 @@ impl Machine {
                 self.fail(node, token);
                 None
             }
+            Op::Read { node, token, .. } => {
+                self.tell_unavailable(name, &[(node, token)]);
+                None
+            }
             Op::Send(_) => None,
             Op::Position { .. } => {
                 // The nodes that asked are answered by the next try.
                 self.ask_again(name, asked);
+                self.tell_unavailable(name, &[]);
                 Some(op)
             }
-            op => Some(op),
+            Op::Enter(..) | Op::Exit(..) => Some(op),
         }
     }
 

@@ -47,6 +47,16 @@ pub(super) enum Op {
     Exit(Incarnation, Option<Vec<Name>>),
 }
 
+impl Op {
+    /// Returns whether it is retried until Redis executes it: the others fail. Those that are retried keep their order.
+    pub(super) const fn is_retried(&self) -> bool {
+        matches!(
+            self,
+            Self::Position { .. } | Self::Enter(..) | Self::Exit(..)
+        )
+    }
+}
+
 /// Messages that one step publishes.
 #[derive(Debug)]
 pub(super) struct Batch {
@@ -78,8 +88,10 @@ pub(super) enum NodeOp {
 #[derive(Debug)]
 pub(super) struct SerialQueue<T> {
     pub(super) queue: VecDeque<T>,
-    /// A step is in flight, or failed and waits to be retried.
+    /// A step is in flight.
     pub(super) busy: bool,
+    /// Steps that Redis refused and that will be retried, and those that must not overtake them, in order.
+    pub(super) aside: VecDeque<T>,
 }
 
 impl<T> Default for SerialQueue<T> {
@@ -87,13 +99,14 @@ impl<T> Default for SerialQueue<T> {
         Self {
             queue: VecDeque::new(),
             busy: false,
+            aside: VecDeque::new(),
         }
     }
 }
 
 impl<T> SerialQueue<T> {
     pub(super) fn is_idle(&self) -> bool {
-        self.queue.is_empty() && !self.busy
+        self.queue.is_empty() && !self.busy && self.aside.is_empty()
     }
 
     /// Returns the next step, if none is in flight.
@@ -108,6 +121,25 @@ impl<T> SerialQueue<T> {
 }
 
 impl SerialQueue<Op> {
+    /// Returns the next step that need not wait for those that were set aside.
+    pub(super) fn next_step(&mut self) -> Option<Op> {
+        loop {
+            let op = self.next()?;
+            if self.aside.is_empty() || !op.is_retried() {
+                return Some(op);
+            }
+            self.aside.push_back(op);
+            self.busy = false;
+        }
+    }
+
+    /// Returns what was set aside to the front.
+    pub(super) fn resume(&mut self) {
+        while let Some(op) = self.aside.pop_back() {
+            self.queue.push_front(op);
+        }
+    }
+
     /// Queues a message, merged with others where possible; `most` is the number of bytes that are kept and evicted together. Returns
     /// its length.
     pub(super) fn publish(

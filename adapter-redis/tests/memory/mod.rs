@@ -54,8 +54,8 @@ pub struct Server {
     runs: u64,
     /// A push to a connection that its own request gave rise to comes before the reply: that differs between versions.
     pub pushes_first: bool,
-    /// Its rules let nobody publish: what does is refused, and has no effect.
-    pub forbids_publishing: bool,
+    /// What it refuses, without any effect: for want of memory, or of rights.
+    pub refuses: fn(&Request) -> bool,
     wires: BTreeMap<Wire, BTreeSet<Channel>>,
     said: VecDeque<(Wire, Said)>,
     noted: VecDeque<Noted>,
@@ -73,7 +73,7 @@ impl Server {
             promotions: 0,
             runs: 0,
             pushes_first: true,
-            forbids_publishing: false,
+            refuses: |_| false,
             wires: BTreeMap::new(),
             said: VecDeque::new(),
             noted: VecDeque::new(),
@@ -143,7 +143,7 @@ impl Server {
     /// Does what a request says. A connection that has ended meanwhile hears nothing of it.
     pub fn execute(&mut self, time: u64, from: Wire, id: RequestId, request: Request) {
         let before = self.said.len();
-        let reply = if self.refuses(time, &request) {
+        let reply = if (self.refuses)(&request) && !self.is_repeated(time, &request) {
             Err(Failure("NOPERM".to_owned()))
         } else {
             Ok(self.answer(time, from, request))
@@ -168,14 +168,18 @@ impl Server {
         self.said.insert(at, (from, reply));
     }
 
-    /// Whether a request fails without any effect. What was published before needs nothing that is refused.
-    fn refuses(&self, time: u64, request: &Request) -> bool {
-        let Request::Publish { group, id, .. } = request else {
+    /// Whether it was published before, so that nothing is written or sent.
+    fn is_repeated(&self, time: u64, request: &Request) -> bool {
+        let Request::Publish {
+            group,
+            id: Some(id),
+            ..
+        } = request
+        else {
             return false;
         };
         let known = self.data.groups.get(group);
-        let is_repeated = |id| known.is_some_and(|known| known.find(time, id).is_some());
-        self.forbids_publishing && !id.as_ref().is_some_and(is_repeated)
+        known.is_some_and(|known| known.find(time, id).is_some())
     }
 
     fn answer(&mut self, time: u64, from: Wire, request: Request) -> Reply {

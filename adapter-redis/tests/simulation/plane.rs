@@ -50,6 +50,8 @@ pub struct Plane {
     pub stopped: Instant,
     /// All is slow until then.
     pub slow: Instant,
+    /// Redis refuses what concerns groups until then.
+    pub refusing: Instant,
     /// Something went wrong already.
     pub troubled: bool,
     /// Messages get lost on the way now and then.
@@ -154,6 +156,7 @@ impl Plane {
             ahead: 1_700_000_000_000_000 + setup.seed * 1_000,
             back: Duration::ZERO,
             stopped: Instant::ZERO,
+            refusing: Instant::ZERO,
             slow: Instant::from_micros(if setup.seed % 4 == 1 { 15_000_000 } else { 0 }),
             troubled: false,
             lossy: false,

@@ -13,7 +13,7 @@ use crate::setup::{GROUPS, LEASE};
 use crate::world::{Node, World};
 
 /// How many things can go wrong: those of [`World::trouble`].
-pub const TROUBLES: u8 = 18;
+pub const TROUBLES: u8 = 20;
 
 impl World {
     /// One of the things that go wrong with Redis.
@@ -61,6 +61,10 @@ impl World {
             }
             15 => return self.lapse(),
             16 => return self.replace(at),
+            17 | 18 => {
+                let millis = self.random.between(100, 3_000);
+                self.plane.refusing = self.now + Duration::from_millis(millis);
+            }
             _ => self.plane.copy(),
         }
         Ok(())
@@ -126,7 +130,7 @@ impl World {
                 .map(crate::memory::Room::incarnations)
                 .unwrap_or_default();
             hold!(
-                self.plane.stopped > self.now
+                self.plane.stopped.max(self.plane.refusing) > self.now
                     || hub.count("who/0") == 0
                     || incarnations
                         .iter()
@@ -165,7 +169,8 @@ impl World {
     /// beats.
     pub fn until_swept(&self) -> Option<Duration> {
         let is_there = |process: &Process| process.wire.is_some() && process.ends.is_none();
-        let stops = self.plane.stopped > self.now || self.plane.slow > self.now;
+        let until = self.plane.stopped.max(self.plane.slow);
+        let stops = until.max(self.plane.refusing) > self.now;
         let all = self.plane.processes.iter().all(is_there);
         (all && !stops).then(|| LEASE + LEASE / 3 + self.plane.back + Duration::from_millis(800))
     }

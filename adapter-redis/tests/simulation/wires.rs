@@ -78,6 +78,11 @@ impl World {
     /// Passes on what has arrived at either end.
     pub fn wires(&mut self) -> Result<bool, String> {
         let (now, mut moved) = (self.now, false);
+        self.plane.server.refuses = if now < self.plane.refusing {
+            is_of_group
+        } else {
+            |_| false
+        };
         while self.plane.stopped <= now
             && let Some((_, wire, request)) = self.plane.orphans.pop_front_if(|(at, ..)| *at <= now)
         {
@@ -289,6 +294,22 @@ impl World {
 }
 
 /// Whether something that is said is a message of a group that clients can name.
+/// What Redis may refuse for a while: for want of memory, or because something else lies under its keys.
+const fn is_of_group(request: &Request) -> bool {
+    matches!(
+        request,
+        Request::Subscribe(Channel::Group(_))
+            | Request::Position { .. }
+            | Request::Publish { .. }
+            | Request::Read { .. }
+            | Request::History { .. }
+            | Request::Presence { .. }
+            | Request::RemoveHistory(_)
+            | Request::Enter { .. }
+            | Request::Exit { .. }
+    )
+}
+
 fn is_message(said: &Said) -> bool {
     match said {
         Said::Push(Push::Message(Channel::Group(name), payload)) => {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use sansws_core::close::{CloseCode, Closed};
-use sansws_core::hub::{Joined, Signal};
+use sansws_core::hub::Signal;
 use sansws_core::message::Message;
 use sansws_core::time::{Duration, Instant};
 use sansws_mio::hub::Clock;
@@ -112,10 +112,10 @@ impl LoopClient {
         true
     }
 
-    /// The hub has joined the client to a group: by its own command, or by the application, which no command waits for.
-    pub(super) fn joined(&mut self, group: &str, joined: Joined) {
+    /// The hub has joined the client to a group, or failed to: by its own command, or by the application, which no command waits for.
+    pub(super) fn joined(&mut self, group: &str, result: HubResult) {
         if self.session.awaits_join(group) {
-            self.hub_result(HubResult::Joined(joined));
+            self.hub_result(result);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use sansws_core::close::Closed;
 use sansws_core::handshake::AcceptOptions;
-use sansws_core::hub::{Joined, Signal};
+use sansws_core::hub::{HubError, Joined, Signal};
 use sansws_core::message::StreamFormat;
 use sansws_mio::hub::Clock;
 use sansws_mio::{Endpoint, Result, Router, Scope, Socket, app};
@@ -60,6 +60,15 @@ impl Endpoint for Stream {
         joined: Joined,
     ) -> Result {
         self.centrifuge.joined(socket, group, joined)
+    }
+
+    fn join_failed(
+        &mut self,
+        socket: &mut Socket<'_, LoopClient>,
+        group: &str,
+        error: HubError,
+    ) -> Result {
+        self.centrifuge.join_failed(socket, group, error)
     }
 
     fn signal(&mut self, socket: &mut Socket<'_, LoopClient>, signal: Signal) -> Result {

@@ -10,12 +10,13 @@ use std::sync::Arc;
 
 use sansws_core::close::Closed;
 use sansws_core::handshake::AcceptOptions;
-use sansws_core::hub::{Joined, Signal};
+use sansws_core::hub::{HubError, Joined, Signal};
 use sansws_mio::hub::Clock;
 use sansws_mio::{Endpoint, Incoming, Result, Router, Scope, Socket, app};
 
 use crate::endpoint::Centrifuge;
 use crate::protocol::Codec;
+use crate::session::HubResult;
 
 impl Centrifuge<Clock> {
     /// Returns a router with the methods of the HTTP API for an event loop, for requests with this key:
@@ -60,7 +61,17 @@ impl Endpoint for Centrifuge<Clock> {
         group: &str,
         joined: Joined,
     ) -> Result {
-        socket.data().joined(group, joined);
+        socket.data().joined(group, HubResult::Joined(joined));
+        client::go_on(socket)
+    }
+
+    fn join_failed(
+        &mut self,
+        socket: &mut Socket<'_, LoopClient>,
+        group: &str,
+        error: HubError,
+    ) -> Result {
+        socket.data().joined(group, HubResult::Failed(error));
         client::go_on(socket)
     }
 

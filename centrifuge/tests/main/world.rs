@@ -259,7 +259,9 @@ impl World {
                 match joined {
                     Ok(Some(joined)) => HubResult::Joined(joined),
                     Ok(None) => self.output(|output| match output {
-                        HubOutput::Joined(_, _, joined) => Some(HubResult::Joined(joined)),
+                        HubOutput::Joined(_, _, joined) => {
+                            Some(joined.map_or_else(HubResult::Failed, HubResult::Joined))
+                        }
                         _ => None,
                     }),
                     Err(error) => HubResult::Failed(error),

@@ -72,8 +72,8 @@ pub(super) struct State {
 pub struct Mail {
     /// Slots of channels with messages to take.
     pub woken: Vec<u32>,
-    /// Channels that have joined groups.
-    pub joined: Vec<(ChannelId, Arc<str>, Joined)>,
+    /// The results of joins.
+    pub joined: Vec<(ChannelId, Arc<str>, Result<Joined, HubError>)>,
     /// Channels with signals to take.
     pub signalled: Vec<ChannelId>,
 }
@@ -92,7 +92,7 @@ struct Joining {
     /// Number of futures that will take the answer.
     futures: u32,
     /// The answer. Without a future, it belonged to one that was dropped before it looked: the next join takes it.
-    joined: Option<Joined>,
+    joined: Option<Result<Joined, HubError>>,
 }
 
 /// An answer that a future waits for.
@@ -367,7 +367,7 @@ impl Node {
             return Poll::Ready(Err(HubError::Gone));
         };
         if let Some(joined) = joining.joined {
-            return Poll::Ready(Ok(joined));
+            return Poll::Ready(joined);
         }
         if !joining
             .wakers
@@ -506,9 +506,9 @@ impl State {
         let joining = self.joins.get(&key)?;
         let joined = joining.joined.filter(|_| joining.futures == 0)?;
         self.joins.remove(&key);
-        // It may have been made to leave since.
+        // It may have been made to leave since; after a failure it joins again.
         let is_member = self.hub.groups_of(id).contains(group);
-        is_member.then_some(joined)
+        joined.ok().filter(|_| is_member)
     }
 
     /// A future is done with a join, with or without its answer. If no other waits and there is no answer, the join has not happened.

@@ -209,8 +209,17 @@ pub enum BackplaneEvent {
         /// The answer.
         answer: QueryResult,
     },
-    /// `Ask` or `Subscribe` failed. A position is sent later, when it is known.
+    /// `Ask` failed.
     Failed {
+        /// The token of the command.
+        token: Token,
+        /// The reason.
+        error: HubError,
+    },
+    /// `Subscribe` or `Read` failed: joins that wait for it fail. If the node stays subscribed, the position is sent once it is known.
+    Unavailable {
+        /// The group.
+        group: Name,
         /// The token of the command.
         token: Token,
         /// The reason.

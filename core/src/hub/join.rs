@@ -30,7 +30,7 @@ use crate::message::Message;
 /// let ada = hub.open(now, ChannelOptions::default())?;
 /// hub.join(now, ada, "news", JoinOptions::recover(first))?;
 /// while let Some(output) = hub.poll_output(now) {
-///     if let Output::Joined(_, _, joined) = output {
+///     if let Output::Joined(_, _, Ok(joined)) = output {
 ///         assert_eq!(joined.recovered, Recovered::Complete(2));
 ///     }
 /// }

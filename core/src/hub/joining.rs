@@ -3,13 +3,15 @@
 //! Knows no link, only the answers of the backplane.
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use super::backplane::{BackplaneCommand, HistorySlice, RecoveryFailure, Token};
 use super::group::Waiting;
 use super::id::Name;
 use super::link::Asked;
 use super::{
-    ChannelId, Hub, JoinDecision, JoinReply, Joined, Output, Position, Publication, Recovered,
+    ChannelId, Hub, HubError, JoinDecision, JoinReply, Joined, Output, Position, Publication,
+    Recovered,
 };
 use crate::time::Instant;
 
@@ -41,7 +43,42 @@ impl Hub {
                 joined.refused = !self.reply_to(now, channel, &name, &reply, &joined, &[]);
             }
             self.outputs
-                .push_back(Output::Joined(channel, Arc::clone(&name), joined));
+                .push_back(Output::Joined(channel, Arc::clone(&name), Ok(joined)));
+        }
+    }
+
+    /// The backplane cannot tell where a group stands, or what was published in it.
+    pub(super) fn unavailable(&mut self, now: Instant, name: &Name, token: Token, error: HubError) {
+        let Some(key) = self.groups.find(name) else {
+            return;
+        };
+        let Some(group) = self.groups.get_mut(key) else {
+            return;
+        };
+        if let (Some(repair), Some(ours)) = (group.repairing, group.position)
+            && repair.token == token
+        {
+            return self.repair_failed(now, key, repair, ours);
+        }
+        // Without the position no recovery is answered either.
+        let all = group.asked == Some(token);
+        let mut failed = Vec::new();
+        if all && super::id::is_public(name) {
+            let waiting = core::mem::take(&mut group.waiting);
+            failed.extend(waiting.into_iter().map(|waiting| waiting.channel));
+        }
+        for (asked, of) in &self.pending.asked {
+            if let Asked::Recovery { channel, group, .. } = of
+                && group == name
+                && (all || *asked == token)
+            {
+                failed.push(*channel);
+            }
+        }
+        for channel in failed {
+            self.leave_group(now, channel, name);
+            self.outputs
+                .push_back(Output::Joined(channel, Arc::clone(name), Err(error)));
         }
     }
 
@@ -200,6 +237,6 @@ impl Hub {
             joined.refused = !self.reply_to(now, channel, name, &reply, &joined, &collected);
         }
         self.outputs
-            .push_back(Output::Joined(channel, Arc::clone(name), joined));
+            .push_back(Output::Joined(channel, Arc::clone(name), Ok(joined)));
     }
 }

@@ -65,6 +65,11 @@ impl Hub {
                     self.outputs.push_back(Output::Answer(token, Err(error)));
                 }
             }
+            BackplaneEvent::Unavailable {
+                group,
+                token,
+                error,
+            } => self.unavailable(now, &group, token, error),
             BackplaneEvent::Presence(change) => self.presence(now, &change),
             BackplaneEvent::Changed(change) => self.whole_event(|| HubEvent::Presence(change)),
             BackplaneEvent::Instruct {
@@ -423,6 +428,19 @@ impl Hub {
         } else {
             self.tell_waiting(now, key);
         }
+    }
+
+    /// What is missing cannot be read: it is lost.
+    pub(super) fn repair_failed(&mut self, now: Instant, key: u32, repair: Repair, ours: Position) {
+        let Some(group) = self.groups.get_mut(key) else {
+            return;
+        };
+        group.repairing = None;
+        let name = Arc::clone(&group.name);
+        let lost = repair.seen.saturating_sub(ours.offset);
+        self.set_position(key, ours.epoch, repair.seen.max(ours.offset));
+        self.gap(now, &name, Some(lost));
+        self.tell_waiting(now, key);
     }
 
     fn set_position(&mut self, key: u32, epoch: u64, offset: u64) {

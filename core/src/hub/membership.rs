@@ -148,7 +148,7 @@ impl Hub {
     }
 
     /// Lets a channel join a group. `None`: the backplane has to be asked first, and the answer comes as
-    /// [`Output::Joined`](super::Output::Joined); messages published from now on are received in any case.
+    /// [`Output::Joined`](super::Output::Joined); messages published from now on are received in any case, unless the backplane refuses.
     ///
     /// Joining twice is not an error. A second join that requests recovery replays nothing.
     ///

@@ -152,8 +152,8 @@ pub enum Output {
     Wake(u32),
     /// Pass this to the backplane.
     Command(BackplaneCommand),
-    /// A channel's join is complete.
-    Joined(ChannelId, Arc<str>, Joined),
+    /// The result of a channel's join. After an error it is not a member.
+    Joined(ChannelId, Arc<str>, Result<Joined, HubError>),
     /// A signal for the handler of a channel.
     Signal(ChannelId, Signal),
     /// The result of a publication.

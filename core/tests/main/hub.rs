@@ -69,7 +69,9 @@ impl World {
                             self.commands.push(command.clone());
                             self.broker.handle(self.now, hub.node(), command);
                         }
-                        Output::Joined(id, group, joined) => self.joined.push((id, group, joined)),
+                        Output::Joined(id, group, joined) => {
+                            self.joined.push((id, group, joined.unwrap()));
+                        }
                         Output::Published(token, result) => {
                             self.published.insert(token, result);
                         }

@@ -175,7 +175,7 @@ fn a_reply_can_refuse_a_join_and_the_channel_is_no_member() {
     let joined = outputs(&mut hub)
         .into_iter()
         .find_map(|output| match output {
-            Output::Joined(_, _, joined) => Some(joined),
+            Output::Joined(_, _, joined) => joined.ok(),
             _ => None,
         });
     assert!(joined.unwrap().refused);
@@ -327,7 +327,7 @@ fn removed_history_is_missing_and_the_position_stays() {
         let joined = outputs(&mut hub)
             .into_iter()
             .find_map(|output| match output {
-                Output::Joined(_, _, joined) => Some(joined.recovered),
+                Output::Joined(_, _, joined) => Some(joined.unwrap().recovered),
                 _ => None,
             });
         hub.leave(NOW, id, "room").unwrap();

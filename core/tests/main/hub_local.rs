@@ -35,7 +35,7 @@ fn joined(hub: &mut LocalHub, now: Instant, id: ChannelId, join: JoinOptions) ->
     let later = outputs(hub, now)
         .into_iter()
         .find_map(|output| match output {
-            Output::Joined(who, group, joined) if who == id && &*group == "lobby" => Some(joined),
+            Output::Joined(who, group, joined) if who == id && &*group == "lobby" => joined.ok(),
             _ => None,
         });
     at_once.or(later).expect("it joined")

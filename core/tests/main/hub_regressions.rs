@@ -458,7 +458,7 @@ fn only_the_first_member_is_told_that_it_is_the_first() {
     hub.join(now, bob, "room", JoinOptions::default()).unwrap();
     cluster.run();
     let opened = cluster.outputs.iter().filter_map(|output| match output {
-        Output::Joined(id, _, joined) if joined.opened => Some(*id),
+        Output::Joined(id, _, joined) if joined.unwrap().opened => Some(*id),
         _ => None,
     });
     assert_eq!(opened.collect::<Vec<_>>(), [ada]);
@@ -496,4 +496,66 @@ fn a_channel_expires_once() {
     cluster.pass(Duration::from_secs(2));
     assert_eq!(cluster.taken(ada), ["close 1001"]);
     assert_eq!(cluster.hubs[0].snapshot().counters.expired_channels, 1);
+}
+
+#[test]
+fn a_join_whose_group_the_backplane_refuses_fails() {
+    let group = GroupOptions::default().history(HistoryOptions::default());
+    let options = Arc::new(HubOptions::default().groups(group));
+    let (mut hub, now) = (Hub::new(NodeId(1), options), Instant::from_micros(1));
+    let since = Some(Position {
+        epoch: 1,
+        offset: 1,
+    });
+    let (ada, bob) = (
+        hub.open(now, ChannelOptions::default()).unwrap(),
+        hub.open(now, user("bob")).unwrap(),
+    );
+    hub.join(now, ada, "room", JoinOptions::default()).unwrap();
+    hub.join(now, bob, "room", JoinOptions::recover(since))
+        .unwrap();
+    let outputs = |hub: &mut Hub| {
+        let (mut asked, mut told) = (Vec::new(), Vec::new());
+        while let Some(output) = hub.poll_output() {
+            match output {
+                Output::Command(BackplaneCommand::Subscribe { group, token }) => {
+                    asked.push((group, token));
+                }
+                Output::Command(BackplaneCommand::Unsubscribe(group)) => {
+                    told.push(format!("unsubscribe {group}"));
+                }
+                Output::Joined(id, group, joined) => {
+                    told.push(format!("{} {group} {joined:?}", id == ada));
+                }
+                _ => {}
+            }
+        }
+        (asked, told)
+    };
+    let (asked, _) = outputs(&mut hub);
+    for (group, token) in asked {
+        let error = HubError::Refused;
+        hub.receive(
+            now,
+            BackplaneEvent::Unavailable {
+                group,
+                token,
+                error,
+            },
+        );
+    }
+    let told = outputs(&mut hub).1;
+    assert_eq!(
+        told,
+        [
+            "true room Err(Refused)",
+            "unsubscribe room",
+            "false room Err(Refused)"
+        ]
+    );
+    assert!(hub.groups_of(ada).is_empty() && hub.groups_of(bob).is_empty());
+    // The group of a user's channels is nobody's choice: they stay in it, and its position may come later.
+    let before = hub.snapshot().counters.leaves;
+    hub.closed(now, bob);
+    assert_eq!(hub.snapshot().counters.leaves, before + 1);
 }

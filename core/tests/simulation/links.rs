@@ -29,7 +29,10 @@ impl World {
                         !group.starts_with('\u{1}'),
                         "membership: a channel was told of a group that nobody can name"
                     );
-                    self.say_joined(at, id, &group, joined);
+                    match joined {
+                        Ok(joined) => self.say_joined(at, id, &group, joined),
+                        Err(_) => self.say(at, id, &format!("E {group}")),
+                    }
                 }
                 Output::Published(token, result) => {
                     let tag = self.nodes[at].tokens.remove(&token);
