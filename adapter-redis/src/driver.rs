@@ -18,6 +18,7 @@ use crate::connection::{Answers, Asking, Connection, Connector};
 use crate::keys::Keys;
 use crate::machine::Machine;
 use crate::options::{RedisOptions, SetupError};
+use crate::reading::Reading;
 use crate::runtime::{Runtime, Sleep};
 use crate::scripts::Scripts;
 use crate::status::{State, Status};
@@ -200,6 +201,7 @@ impl Redis {
         let mut carrying = Carrying {
             connection,
             asking: FuturesUnordered::new(),
+            reading: Reading::default(),
             sleep: None,
             closing: None,
         };
@@ -245,6 +247,7 @@ async fn unless_closed<R>(
 struct Carrying {
     connection: Connection,
     asking: FuturesUnordered<Asking>,
+    reading: Reading,
     sleep: Option<(Instant, Sleep)>,
     /// The deadline of an orderly end.
     closing: Option<Instant>,
@@ -305,6 +308,7 @@ impl Carrying {
             let is_last = answers.is_none();
             if let Some(answers) = answers {
                 for (id, answer) in Answers::map_err(answers, End::Lost)? {
+                    self.reading.answered(id);
                     if let Err(failure) = &answer {
                         warn!(error.message = %failure.0, "Redis refused a request");
                     }
@@ -325,7 +329,7 @@ impl Carrying {
         while self.asking.len() < ON_THEIR_WAY {
             let mut calls = Vec::new();
             while calls.len() < TOGETHER
-                && let Some((id, request)) = redis.machine.poll_request()
+                && let Some((id, request)) = self.reading.next(&mut redis.machine)
             {
                 calls.push((id, redis.scripts.call(request)));
             }

@@ -66,6 +66,8 @@ mod driver;
 #[cfg(any(feature = "tokio", feature = "smol"))]
 mod options;
 #[cfg(any(feature = "tokio", feature = "smol"))]
+mod reading;
+#[cfg(any(feature = "tokio", feature = "smol"))]
 mod runtime;
 #[cfg(any(feature = "tokio", feature = "smol"))]
 mod scripts;

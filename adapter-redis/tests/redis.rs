@@ -10,7 +10,7 @@ use std::time::Duration;
 use sansws_core::close::CloseCode;
 use sansws_core::hub::{
     ChannelId, GroupOptions, HistoryOptions, HubError, HubEvent, HubOptions, Instruction,
-    OutagePolicy, Position, PresenceMode, Recovered, Target as To,
+    JoinOptions, OutagePolicy, Position, PresenceMode, Recovered, Target as To,
 };
 use sansws_core::time::Instant;
 use sansws_redis::{
@@ -1027,6 +1027,50 @@ async fn what_is_sent_to_a_user_whose_server_has_no_link_comes_later_or_its_loss
         one.end().await;
         other.end().await;
     }
+}
+
+#[tokio::test]
+async fn what_was_missed_in_many_groups_is_read_within_the_output_buffers_of_redis() {
+    const GROUPS: usize = 64;
+    // Replies count as well, since they share a connection with subscriptions.
+    let limit = ["--client-output-buffer-limit", "pubsub 8mb 4mb 60"];
+    let server = Server::start(&limit);
+    let wire = Wire::to(&server).await;
+    let options = HubOptions {
+        groups_per_channel: GROUPS,
+        ..options()
+    };
+    let (one, other) = (
+        serve(&server, "test", options.clone()).await,
+        wire.serve(options).await,
+    );
+    let channel = other.hub.open_channel(ChannelOptions::default()).unwrap();
+    let groups: Vec<String> = (0..GROUPS).map(|group| format!("g{group}")).collect();
+    for group in &groups {
+        let joining = channel.join_with(group, JoinOptions::default());
+        soon(joining).await.unwrap();
+    }
+    wire.cut.send(true).unwrap();
+    until("it is noticed", || !other.status.is_up()).await;
+    let long = "x".repeat(40_000);
+    for group in &groups {
+        for _ in 0..20 {
+            publish(&one.hub, group, &long).await;
+        }
+    }
+    wire.cut.send(false).unwrap();
+    let mut count = 0;
+    let all = async {
+        while count < 20 * GROUPS {
+            let taken = channel.take(1).await;
+            assert_eq!(taken.close, None);
+            count += taken.messages.len();
+        }
+    };
+    let all = tokio::time::timeout(Duration::from_secs(20), all).await;
+    assert!(all.is_ok(), "{count} came, {:?}", other.status.metrics());
+    assert_eq!(other.status.metrics().disconnects, 1);
+    assert_eq!(other.hub.metrics().hub.counters.gaps, 0);
 }
 
 #[tokio::test]
