@@ -48,6 +48,15 @@ impl Call {
         }
     }
 
+    /// Returns its first key, or its channel.
+    pub(crate) fn subject(&self) -> String {
+        let at = if self.code.is_some() { 3 } else { 1 };
+        match self.command.args_iter().nth(at) {
+            Some(Arg::Simple(bytes)) => String::from_utf8_lossy(bytes).into_owned(),
+            _ => String::new(),
+        }
+    }
+
     /// Returns the call with the code of the script in it.
     pub(crate) fn with_code(&self) -> Option<Cmd> {
         let mut command = cmd("EVAL");

@@ -12,11 +12,11 @@ use redis::cluster::{ClusterClient, ClusterClientBuilder};
 use redis::cluster_async::ClusterConnection;
 use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
 use redis::{
-    AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo, Pipeline, ProtocolVersion,
-    PushInfo, PushKind, RedisError, RedisResult, Value, cmd,
+    AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, IntoConnectionInfo, Pipeline,
+    ProtocolVersion, PushInfo, PushKind, RedisError, RedisResult, Value, cmd,
 };
 
-use crate::call::Call;
+use crate::call::{Call, Expect};
 use crate::keys::Keys;
 use crate::options::{RedisOptions, Server, SetupError, Tls};
 use crate::request::{Failure, Push, Reply, RequestId};
@@ -172,7 +172,7 @@ impl Connector {
 
     pub(crate) async fn connect(&self, scripts: &Scripts) -> Result<Connection, String> {
         let connection = self.connected(scripts).await;
-        let (connection, forbidden) = connection.map_err(|error| error.to_string())?;
+        let (connection, forbidden) = connection.map_err(|error| reason(&error))?;
         if forbidden.is_empty() {
             return Ok(connection);
         }
@@ -255,7 +255,7 @@ fn sentinel(
         ..
     } = &options.server
     else {
-        return Err((redis::ErrorKind::InvalidClientConfig, "no Sentinel").into());
+        return Err((ErrorKind::InvalidClientConfig, "no Sentinel").into());
     };
     let addresses = sentinels.iter().map(|info| info.addr().clone());
     let mut builder = SentinelClientBuilder::new(addresses, master, SentinelServerType::Master)?
@@ -300,6 +300,18 @@ fn cluster(nodes: &[redis::ConnectionInfo], options: &RedisOptions) -> ClusterCl
         return builder.certs(options.tls.certificates());
     }
     builder
+}
+
+/// Returns why there is no connection.
+fn reason(error: &RedisError) -> String {
+    let text = error.to_string();
+    if text.contains("WRONGPASS") || error.kind() == ErrorKind::AuthenticationFailed {
+        return format!("Redis does not accept the user and the password of its URL: {text}");
+    }
+    if text.contains("NOAUTH") {
+        return format!("Redis requires a user and a password in its URL: {text}");
+    }
+    text
 }
 
 /// Loads the scripts; returns the time, and the commands that are forbidden.
@@ -389,15 +401,101 @@ fn is_unknown_script(value: &Value) -> bool {
     matches!(value, Value::ServerError(error) if error.code() == "NOSCRIPT")
 }
 
-/// Interprets an answer: a server that cannot do anything counts as down.
+/// Errors of a server that cannot do anything.
+const DOWN: [&str; 11] = [
+    "READONLY",
+    "LOADING",
+    "MASTERDOWN",
+    "CLUSTERDOWN",
+    "TRYAGAIN",
+    "MOVED",
+    "ASK",
+    "NOAUTH",
+    "BUSY",
+    "MISCONF",
+    "NOREPLICAS",
+];
+
+/// Interprets an answer: a server that cannot do anything counts as down, and so does one that does not let the link beat any more: the next
+/// connection learns which rights are missing.
 fn judge(call: &Call, value: Value) -> Result<Result<Reply, Failure>, String> {
     if let Value::ServerError(error) = value {
-        return match error.code() {
-            "READONLY" | "LOADING" | "MASTERDOWN" | "CLUSTERDOWN" | "TRYAGAIN" | "MOVED"
-            | "ASK" | "NOAUTH" | "BUSY" | "MISCONF" => Err(error.to_string()),
-            _ => Ok(Err(Failure(error.to_string()))),
+        let text = error.to_string();
+        // Redis 6.2 puts the error of a command into that of the script.
+        let is_inner = |code: &str| {
+            error.code() == "ERR" && text.contains("Error running script") && text.contains(code)
         };
+        let has_code = |code: &&str| error.code() == *code || is_inner(code);
+        let is_forbidden = || {
+            let signs = [
+                "NOPERM",
+                "NoPerm",
+                "The user executing the script",
+                "ACL failure",
+            ];
+            signs.iter().any(|sign| text.contains(sign))
+        };
+        if DOWN.iter().any(has_code) || (call.expect == Expect::Beat && is_forbidden()) {
+            return Err(text);
+        }
+        return Ok(Err(Failure(format!("{}: {text}", call.subject()))));
     }
     let reply = scripts::reply(call.expect, value);
     Ok(reply.map_err(|_| Failure("an answer that was not expected".to_owned())))
+}
+
+#[cfg(test)]
+mod tests {
+    use sansws_core::hub::NodeId;
+    use sansws_core::time::Duration;
+
+    use super::*;
+    use crate::request::{Incarnation, Request};
+
+    #[test]
+    fn a_server_that_cannot_do_anything_is_down_and_what_it_refuses_is_named() {
+        let keys = Keys::new("app");
+        let send = || Scripts::new(keys.clone(), false).call(Request::RemoveHistory("a".into()));
+        let beat = || {
+            let incarnation = Incarnation {
+                node: NodeId(1),
+                term: 0,
+            };
+            Scripts::new(keys.clone(), false).call(Request::Beat {
+                incarnation,
+                watching: false,
+                lease: Duration::from_secs(1),
+            })
+        };
+        let of = |call: &Call, text: &str| {
+            judge(
+                call,
+                redis::parse_redis_value(format!("-{text}\r\n").as_bytes()).unwrap(),
+            )
+        };
+        let inner =
+            "ERR Error running script (call to f_6b): @user_script:46: -READONLY You can't write";
+        for text in [
+            "READONLY no",
+            "LOADING it",
+            "NOREPLICAS few",
+            "MISCONF disk",
+            inner,
+        ] {
+            assert!(of(&send(), text).is_err(), "{text}");
+        }
+        for (text, told) in [
+            ("OOM command not allowed", "app:{a}:m: "),
+            ("WRONGTYPE Operation against", "app:{a}:m: "),
+            ("NOPERM this user", "app:{a}:m: "),
+            ("ERR something about BUSY bees", "app:{a}:m: "),
+        ] {
+            let Failure(failure) = of(&send(), text).unwrap().unwrap_err();
+            assert!(failure.starts_with(told), "{failure}");
+        }
+        assert!(of(&beat(), "OOM command not allowed").unwrap().is_err());
+        for text in ["NOPERM this user", "ERR ACL failure in script: User chat"] {
+            assert!(of(&beat(), text).is_err(), "{text}");
+        }
+    }
 }

@@ -19,6 +19,7 @@ use crate::keys::Keys;
 use crate::machine::Machine;
 use crate::options::{RedisOptions, SetupError};
 use crate::reading::Reading;
+use crate::request::Failure;
 use crate::runtime::{Runtime, Sleep};
 use crate::scripts::Scripts;
 use crate::status::{State, Status};
@@ -202,6 +203,8 @@ impl Redis {
             connection,
             asking: FuturesUnordered::new(),
             reading: Reading::default(),
+            refused: 0,
+            complains_at: Instant::ZERO,
             sleep: None,
             closing: None,
         };
@@ -248,6 +251,10 @@ struct Carrying {
     connection: Connection,
     asking: FuturesUnordered<Asking>,
     reading: Reading,
+    /// What was refused since that was last logged.
+    refused: u64,
+    /// When it is logged again.
+    complains_at: Instant,
     sleep: Option<(Instant, Sleep)>,
     /// The deadline of an orderly end.
     closing: Option<Instant>,
@@ -310,7 +317,7 @@ impl Carrying {
                 for (id, answer) in Answers::map_err(answers, End::Lost)? {
                     self.reading.answered(id);
                     if let Err(failure) = &answer {
-                        warn!(error.message = %failure.0, "Redis refused a request");
+                        self.complain(now, failure);
                     }
                     machine.reply(now, id, answer);
                 }
@@ -320,6 +327,15 @@ impl Carrying {
             if is_last {
                 return Ok(moved);
             }
+        }
+    }
+
+    /// Logs that something was refused, at most once a second.
+    fn complain(&mut self, now: Instant, failure: &Failure) {
+        self.refused += 1;
+        if self.complains_at <= now {
+            warn!(error.message = %failure.0, redis.refused = self.refused, "Redis refused a request");
+            (self.complains_at, self.refused) = (now + Duration::from_secs(1), 0);
         }
     }
 

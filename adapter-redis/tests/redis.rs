@@ -708,6 +708,29 @@ async fn a_user_of_redis_needs_some_rights_and_the_reason_names_those_that_are_m
 }
 
 #[tokio::test]
+async fn a_link_without_the_password_says_so() {
+    let server = Server::start(&["--requirepass", "secret"]);
+    let port = server.port;
+    for (login, reason) in [
+        ("", "requires a user and a password"),
+        ("redis:wrong@", "does not accept the user and the password"),
+        (":wrong@", "does not accept the user and the password"),
+    ] {
+        let url = format!("redis://{login}127.0.0.1:{port}");
+        let one = serve_by(RedisOptions::one(url, "test"), options()).await;
+        let told = || match one.status.state() {
+            State::Down { reason: told, .. } => told.contains(reason),
+            _ => false,
+        };
+        until(reason, told).await;
+        one.end().await;
+    }
+    let url = format!("redis://:secret@127.0.0.1:{port}");
+    let one = serve_by(RedisOptions::one(url, "test"), options()).await;
+    until("the hub is linked", || one.status.is_up()).await;
+}
+
+#[tokio::test]
 async fn a_publication_that_redis_refuses_has_no_effect() {
     let server = Server::durable();
     let one = serve(&server, "test", options()).await;

@@ -109,7 +109,9 @@ impl Server {
             .unwrap();
         self.child = Some(child);
         until("redis-server answers", || {
-            self.cli(&["PING"]).contains("PONG")
+            // One that wants a password answers too.
+            let answer = self.cli(&["PING"]);
+            answer.contains("PONG") || answer.contains("NOAUTH")
         });
     }
 
