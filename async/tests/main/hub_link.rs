@@ -9,7 +9,8 @@ use sansws_async::Error;
 use sansws_async::hub::Link;
 use sansws_async::test_kit::TestHub;
 use sansws_core::hub::{
-    Broker, Filter, GroupOptions, HistoryOptions, HubError, HubOptions, NodeId, OutagePolicy,
+    Broker, ChannelOptions, Filter, GroupOptions, HistoryOptions, HubError, HubOptions, NodeId,
+    OutagePolicy,
 };
 use sansws_core::time::Instant;
 
@@ -177,4 +178,50 @@ fn publishers_wait_for_a_link_that_is_behind() {
     assert!(poll(waiting.as_mut()).is_pending());
     wire.done(waiting).unwrap();
     assert_eq!(wire.broker.counters().published, sent + 1);
+}
+
+#[test]
+fn a_subscription_ends_with_the_last_handle_of_its_hub_and_its_link() {
+    struct Woken(std::sync::atomic::AtomicBool);
+    impl std::task::Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, std::sync::atomic::Ordering::Relaxed);
+        }
+    }
+    let woken = Arc::new(Woken(false.into()));
+    let waker = Waker::from(Arc::clone(&woken));
+    let mut cx = Context::from_waker(&waker);
+    // In one process: what was published before comes first.
+    let hub = TestHub::new();
+    let mut subscription = hub.subscribe(all()).unwrap();
+    hub.publish("lobby", "the last").try_publish().unwrap();
+    let other = hub.clone();
+    let channel = hub.open_channel(ChannelOptions::default()).unwrap();
+    drop(hub);
+    let Poll::Ready(Some(Ok(last))) = pin!(subscription.receive()).poll(&mut cx) else {
+        panic!("something was published");
+    };
+    assert_eq!(last.as_text(), Some("the last"));
+    drop(channel);
+    assert!(pin!(subscription.receive()).poll(&mut cx).is_pending());
+    assert!(!woken.0.load(std::sync::atomic::Ordering::Relaxed));
+    drop(other);
+    assert!(woken.0.load(std::sync::atomic::Ordering::Relaxed));
+    let end = pin!(subscription.receive()).poll(&mut cx);
+    assert!(matches!(end, Poll::Ready(None)));
+    let (code, _) = subscription.closed().unwrap();
+    assert_eq!(code.get(), 1001);
+    // As long as a link brings publications of others, it goes on.
+    let (mut wire, mut hubs) = Wire::new(2, history());
+    wire.links.iter().for_each(Link::up);
+    let mut subscription = hubs[1].subscribe(all()).unwrap();
+    wire.carry();
+    drop(hubs.pop());
+    hubs[0].publish("lobby", "hello").try_publish().unwrap();
+    let received = wire.done(subscription.receive()).unwrap().unwrap();
+    assert_eq!(received.as_text(), Some("hello"));
+    assert!(pin!(subscription.receive()).poll(&mut cx).is_pending());
+    drop(wire.links.pop());
+    let end = pin!(subscription.receive()).poll(&mut cx);
+    assert!(matches!(end, Poll::Ready(None)));
 }

@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 
-use crate::hub::inner::Inner;
+use crate::hub::inner::Shared;
 use crate::hub::node::Node;
 use crate::hub::publish::By;
 use sansws_core::hub::{
@@ -17,7 +17,7 @@ use sansws_core::message::PreparedMessage;
 /// A channel, with its hub and node.
 #[derive(Clone, Debug)]
 pub struct Channel {
-    pub(super) hub: Arc<Inner>,
+    pub(super) hub: Arc<Shared>,
     pub(super) node: Arc<Node>,
     pub(super) id: ChannelId,
 }

@@ -25,7 +25,7 @@ pub fn hubs_on_this_thread(hubs: &[HubRef]) -> OnThisThread {
         .map(|hub| (hub.clone(), hub.0.node_for_a_thread()))
         .collect();
     for (hub, node) in &nodes {
-        threads::enter(Arc::as_ptr(&hub.0).addr(), node);
+        threads::enter(hub.0.address(), node);
     }
     OnThisThread(nodes)
 }
@@ -193,6 +193,7 @@ impl Inner {
             .nodes
             .write()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
+        node.end_subscriptions();
         // Open channels still keep it alive; its messages go nowhere.
         nodes.retain(|known| !Arc::ptr_eq(known, node));
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use crate::hub::channel::Channel;
-use crate::hub::inner::Inner;
+use crate::hub::inner::Shared;
 use crate::hub::mailbox::Mailbox;
 use crate::hub::publish::Publish;
 use sansws_core::close::CloseCode;
@@ -58,7 +58,7 @@ pub struct TakenMessages {
 }
 
 impl HubChannel {
-    pub(super) fn open(hub: &Arc<Inner>, open: ChannelOptions) -> Result<Self, HubError> {
+    pub(super) fn open(hub: &Arc<Shared>, open: ChannelOptions) -> Result<Self, HubError> {
         Mailbox::open(hub, open).map(Self)
     }
 

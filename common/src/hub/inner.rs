@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::future::poll_fn;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, PoisonError, RwLock};
@@ -32,6 +33,9 @@ pub(super) enum Backplane {
 /// A clock that replaces [`HubEnv::now`].
 #[cfg(feature = "test-kit")]
 type Clock = dyn Fn() -> Instant + Send + Sync;
+
+/// What the handles of a hub, its connections and its link share. When all are gone, nothing is published any more, and subscriptions end.
+pub struct Shared(Arc<Inner>);
 
 pub struct Inner {
     pub(super) now: fn() -> Instant,
@@ -104,10 +108,14 @@ impl Inner {
         }
     }
 
+    /// Returns what tells it from other hubs of the process.
+    pub(super) fn address(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+
     /// Returns the node of this thread, if it has its own; otherwise the first.
     pub(super) fn node_here(&self) -> Arc<Node> {
-        let address = std::ptr::from_ref(self).addr();
-        threads::node(address).unwrap_or_else(|| self.first_node())
+        threads::node(self.address()).unwrap_or_else(|| self.first_node())
     }
 
     /// Returns the node of a channel; that of the caller, if the channel is on none of this process.
@@ -322,6 +330,45 @@ impl Inner {
 
     pub(super) fn closed(&self, node: &Node, id: ChannelId) {
         self.with(node, |state, now| state.closed(now, id));
+    }
+}
+
+impl Shared {
+    pub(super) fn new(inner: Inner) -> Arc<Self> {
+        Arc::new(Self(Arc::new(inner)))
+    }
+
+    /// Returns the hub for a subscription, which does not keep it open.
+    pub(super) fn inner(&self) -> Arc<Inner> {
+        Arc::clone(&self.0)
+    }
+}
+
+impl Deref for Shared {
+    type Target = Inner;
+
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let nodes = self.nodes.read().unwrap_or_else(PoisonError::into_inner);
+        let nodes = nodes.clone();
+        for node in nodes {
+            // What is under way arrives first. A callback runs while its node is locked.
+            if self.callbacks.check().is_ok() {
+                self.tick(&node);
+                node.end_subscriptions();
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 

@@ -6,7 +6,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use crate::hub::inner::{Backplane, Inner};
+use crate::hub::inner::{Backplane, Shared};
 use crate::hub::node::Wakes;
 use crate::hub::remote_outbox::RemoteOutbox;
 use sansws_core::hub::{BackplaneCommand, BackplaneEvent, HubOptions, NodeId};
@@ -39,11 +39,11 @@ use sansws_core::time::Instant;
 /// assert_eq!(published, 1); // send it to the backplane
 /// ```
 pub struct Link {
-    hub: Arc<Inner>,
+    hub: Arc<Shared>,
 }
 
 impl Link {
-    pub(super) fn new(hub: &Arc<Inner>) -> Self {
+    pub(super) fn new(hub: &Arc<Shared>) -> Self {
         Self {
             hub: Arc::clone(hub),
         }

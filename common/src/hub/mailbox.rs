@@ -6,7 +6,7 @@ use std::task::Waker;
 
 use crate::hub::HubRef;
 use crate::hub::channel::Channel;
-use crate::hub::inner::Inner;
+use crate::hub::inner::Shared;
 use crate::hub::node::{Node, State};
 use crate::hub::on_loop::LoopNode;
 use crate::hub::wake_flag::WakeFlag;
@@ -111,7 +111,7 @@ impl HubAttachment {
 
     fn open_by(
         &mut self,
-        open: impl FnOnce(&Arc<Inner>) -> Result<Mailbox, HubError>,
+        open: impl FnOnce(&Arc<Shared>) -> Result<Mailbox, HubError>,
     ) -> Result<&Channel, HubError> {
         let mailbox = match self.mailbox.take() {
             Some(mailbox) => mailbox,
@@ -128,7 +128,7 @@ impl HubAttachment {
 }
 
 impl Mailbox {
-    pub(super) fn open(hub: &Arc<Inner>, options: ChannelOptions) -> Result<Self, HubError> {
+    pub(super) fn open(hub: &Arc<Shared>, options: ChannelOptions) -> Result<Self, HubError> {
         let node = hub.node_here();
         let heard = options.expiry.is_some().then_some(0);
         let (id, bell) = hub.open(&node, options)?;
@@ -144,7 +144,7 @@ impl Mailbox {
     }
 
     fn open_on(
-        hub: &Arc<Inner>,
+        hub: &Arc<Shared>,
         node: &Arc<Node>,
         options: ChannelOptions,
     ) -> Result<Self, HubError> {

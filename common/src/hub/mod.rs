@@ -47,8 +47,7 @@ use sansws_core::random::Seed;
 use sansws_core::time::Instant;
 
 use callback::Callbacks;
-use inner::Inner;
-use inner::{Backplane, draw};
+use inner::{Backplane, Inner, Shared, draw};
 use node::lock;
 use outlets::Outlets;
 use publish::By;
@@ -147,7 +146,7 @@ pub trait HubEnv {
 /// # panic!("it does not end");
 /// ```
 pub struct Hub<O> {
-    inner: Arc<Inner>,
+    inner: Arc<Shared>,
     outside: PhantomData<fn() -> O>,
 }
 
@@ -185,7 +184,7 @@ impl<O> fmt::Debug for Hub<O> {
 /// assert!(policy.hub.is_some_and(|one| one.is_same(&HubRef::from(&hub))));
 /// ```
 #[derive(Clone)]
-pub struct HubRef(Arc<Inner>);
+pub struct HubRef(Arc<Shared>);
 
 impl HubRef {
     /// Returns whether both are one hub.
@@ -268,7 +267,7 @@ impl<O: HubEnv> Hub<O> {
         };
         inner.first_node();
         Self {
-            inner: Arc::new(inner),
+            inner: Shared::new(inner),
             outside: PhantomData,
         }
     }

@@ -36,6 +36,8 @@ pub struct Node {
     inbox: Mutex<VecDeque<BackplaneEvent>>,
     /// It belongs to a thread.
     taken: AtomicBool,
+    /// No handle of the hub is left.
+    over: AtomicBool,
     /// Its timers and inbox are being driven.
     driven: AtomicBool,
     driver: Arc<AtomicWaker>,
@@ -138,6 +140,7 @@ impl Node {
             outbox: Mutex::default(),
             inbox: Mutex::default(),
             taken: AtomicBool::new(false),
+            over: AtomicBool::new(false),
             driven: AtomicBool::new(false),
             driver: Arc::default(),
             armed: AtomicU64::new(u64::MAX),
@@ -145,6 +148,18 @@ impl Node {
             waited_for: AtomicBool::new(false),
             begun: AtomicU32::new(0),
         }
+    }
+
+    /// No publication follows: subscriptions end once they have taken what is queued.
+    pub(super) fn end_subscriptions(&self) {
+        self.over.store(true, Ordering::Release);
+        let bells: Vec<_> = self.state().bells.iter().flatten().cloned().collect();
+        bells.iter().for_each(|bell| bell.ring());
+    }
+
+    /// Returns whether no publication follows.
+    pub(super) fn is_over(&self) -> bool {
+        self.over.load(Ordering::Acquire)
     }
 
     pub(super) const fn id(&self) -> NodeId {

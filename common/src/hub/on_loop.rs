@@ -23,7 +23,7 @@ impl LoopNode {
     pub fn new(hub: &HubRef) -> Self {
         let node = hub.0.node_for_a_thread();
         node.state().mail = Some(Mail::default());
-        threads::enter(Arc::as_ptr(&hub.0).addr(), &node);
+        threads::enter(hub.0.address(), &node);
         Self {
             hub: hub.clone(),
             node,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Poll, Waker};
 
 use crate::error::{Error, Result};
-use crate::hub::inner::Inner;
+use crate::hub::inner::Shared;
 use crate::hub::node::Node;
 use sansws_core::hub;
 use sansws_core::hub::{ChannelId, HubError, PublishRequest, Published, Token};
@@ -52,14 +52,14 @@ pub struct Publish {
 /// The publisher.
 #[derive(Debug)]
 pub struct By {
-    pub(super) hub: Arc<Inner>,
+    pub(super) hub: Arc<Shared>,
     pub(super) node: Arc<Node>,
     pub(super) sender: Option<ChannelId>,
 }
 
 impl By {
     /// The server.
-    pub(super) fn nobody(hub: &Arc<Inner>) -> Self {
+    pub(super) fn nobody(hub: &Arc<Shared>) -> Self {
         Self {
             node: hub.node_here(),
             hub: Arc::clone(hub),

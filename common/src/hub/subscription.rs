@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use futures_core::Stream;
 use thiserror::Error;
 
-use crate::hub::inner::Inner;
+use crate::hub::inner::{Inner, Shared};
 use crate::hub::node::Node;
 use crate::hub::wake_flag::WakeFlag;
 use sansws_core::close::CloseCode;
@@ -70,11 +70,11 @@ pub struct Subscription {
 }
 
 impl Subscription {
-    pub(super) fn new(hub: &Arc<Inner>, filter: Filter) -> Result<Self, HubError> {
+    pub(super) fn new(hub: &Arc<Shared>, filter: Filter) -> Result<Self, HubError> {
         let node = hub.node_here();
         let (id, bell) = hub.open_listener(&node)?;
         let this = Self {
-            hub: Arc::clone(hub),
+            hub: hub.inner(),
             node,
             id,
             bell,
@@ -110,7 +110,7 @@ impl Subscription {
         self.id
     }
 
-    /// Returns the next publication; `None` once the hub has closed it. If publications were skipped because it was too slow,
+    /// Returns the next publication; `None` once the hub has closed it, or is gone: all its handles and connections, and its link. If publications were skipped because it was too slow,
     /// [`Lagged`] takes their place, and later ones follow.
     pub async fn receive(&mut self) -> Option<Result<Arc<Publication>, Lagged>> {
         poll_fn(|cx| self.poll_publication(cx)).await
@@ -133,7 +133,7 @@ impl Subscription {
         if !self.bell.is_rung(cx.waker()) {
             return Poll::Pending;
         }
-        let (id, bell) = (self.id, &self.bell);
+        let (id, bell, node) = (self.id, &self.bell, &self.node);
         let taken = self.hub.with(&self.node, |state, now| {
             loop {
                 let taken = state
@@ -149,6 +149,12 @@ impl Subscription {
                     Taken::Close(code, reason) => return Err((code, reason)),
                     Taken::Nothing => {
                         bell.silence();
+                        if node.is_over() {
+                            return Err((
+                                CloseCode::AWAY,
+                                "the hub, or its node, is gone".to_owned(),
+                            ));
+                        }
                         return Ok(None);
                     }
                 }
