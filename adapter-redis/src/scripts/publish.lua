@@ -49,8 +49,21 @@ if is_due then
 end
 -- What can be refused comes first, and is undone if a later part is: a refused message is neither numbered nor kept nor sent. Redis checks its
 -- memory and its state at the first write.
-local before = {e = known[1], o = known[2], t = known[3], c = known[4], f = known[5], x = known[6], u = known[7]}
-local function refuse(failure)
+if #fields > 0 then
+    redis.call('HSET', meta, unpack(fields))
+end
+local failure
+if id then
+    local noted = redis.pcall('SET', id, epoch .. struct.pack('>I8', offset), 'PX', 300000)
+    failure = noted.err and noted
+end
+local payload = '\1\1' .. epoch .. struct.pack('>I8I8', top, time) .. body
+if not failure then
+    local sent = redis.pcall(ARGV[3], ARGV[2], payload)
+    failure = type(sent) == 'table' and sent
+end
+if failure then
+    local before = {e = known[1], o = known[2], t = known[3], c = known[4], f = known[5], x = known[6], u = known[7]}
     for i = 1, #fields, 2 do
         if before[fields[i]] then
             redis.call('HSET', meta, fields[i], before[fields[i]])
@@ -63,41 +76,20 @@ local function refuse(failure)
     end
     return failure
 end
-if #fields > 0 then
-    redis.call('HSET', meta, unpack(fields))
-end
-if id then
-    local noted = redis.pcall('SET', id, epoch .. struct.pack('>I8', offset), 'PX', 300000)
-    if noted.err then
-        return refuse(noted)
-    end
-end
-local payload = '\1\1' .. epoch .. struct.pack('>I8I8', top, time) .. body
-local sent = redis.pcall(ARGV[3], ARGV[2], payload)
-if type(sent) == 'table' then
-    return refuse(sent)
-end
 -- It is published: nothing below may fail.
 if ARGV[4] ~= '' then
     redis.pcall('PUBLISH', ARGV[4], '\1\6' .. struct.pack('>I2', #ARGV[5]) .. ARGV[5] .. payload)
 end
-local function forget_kept()
-    redis.pcall('DEL', stream)
-    redis.pcall('HDEL', meta, 'c', 'f')
-end
 if begins then
     redis.pcall('DEL', stream)
-elseif not is_kept and known[4] and count > 0 then
-    -- Messages published from now on would be missing among the kept ones.
-    forget_kept()
 end
+-- Without messages published from now on, the kept ones would look complete.
+local forgets = not is_kept and known[4] and count > 0
 if is_kept then
     local added = redis.pcall('XADD', stream, 'MINID', text(math.max(offset - keep + 1, 0)), text(offset) .. '-0',
         't', text(time), 'n', count, 'c', text(kept), 'm', body)
-    if type(added) == 'table' and added.err then
-        -- A history without it would look complete.
-        forget_kept()
-    else
+    forgets = type(added) == 'table' and added.err
+    if not forgets then
         local octets, known_gone = tonumber(ARGV[8]), gone
         while kept - gone > octets do
             -- The number of messages before the first: it is looked up only when it may matter.
@@ -120,6 +112,10 @@ if is_kept then
         end
         redis.pcall('PEXPIRE', stream, ARGV[9])
     end
+end
+if forgets then
+    redis.pcall('DEL', stream)
+    redis.pcall('HDEL', meta, 'c', 'f')
 end
 if is_due then
     redis.pcall('PEXPIRE', meta, ARGV[6])
