@@ -12,6 +12,7 @@ use sansws_core::time::{Duration, Instant};
 
 use super::peer::{Peer, Stage};
 use super::{Callback, Handle, Key, Loop};
+use crate::clock::now;
 use crate::id::{ConnectionId, TimerId};
 use crate::message::{Form, Outgoing, Sent};
 use crate::socket::Socket;
@@ -195,6 +196,8 @@ impl Loop {
     }
 
     pub(crate) fn close_at(&mut self, slot: usize, code: Option<CloseCode>, reason: &str) {
+        // A callback may have taken longer than the peer has to answer.
+        self.now = now();
         if let Some(peer) = self.peers.get_mut(slot) {
             if let Stage::Connecting(connecting) = &mut peer.stage {
                 connecting.is_given_up = true;
