@@ -12,6 +12,7 @@ use sansws_core::time::{Duration, Instant};
 
 use super::peer::{Peer, Stage};
 use super::{Callback, Handle, Key, Loop};
+use crate::clock::now;
 use crate::id::{ConnectionId, TimerId};
 use crate::message::{Form, Outgoing, Sent};
 use crate::socket::Socket;
@@ -41,7 +42,7 @@ impl Loop {
         }
     }
 
-    /// Drops a connection without a closing handshake, after this turn.
+    /// Drops a connection without a closing handshake, after this turn. A client that is not open yet is given up, as by [`close`](Self::close).
     pub fn abort(&mut self, id: ConnectionId) {
         if let Some(slot) = self.slot(id) {
             self.abort_at(slot);
@@ -195,12 +196,10 @@ impl Loop {
     }
 
     pub(crate) fn close_at(&mut self, slot: usize, code: Option<CloseCode>, reason: &str) {
+        // A callback may have taken longer than the peer has to answer.
+        self.now = now();
         if let Some(peer) = self.peers.get_mut(slot) {
-            if let Stage::Connecting(connecting) = &mut peer.stage {
-                connecting.is_given_up = true;
-            } else {
-                peer.start_close(self.now, code, reason);
-            }
+            peer.start_close(self.now, code, reason);
             self.touch(slot);
         }
     }
@@ -210,7 +209,11 @@ impl Loop {
             if peer.endpoint.is_some() && !peer.is_ending() {
                 peer.ending().note_lost(None);
             }
-            peer.stage = Stage::Over;
+            match &mut peer.stage {
+                // Its endpoint is still to be told.
+                Stage::Connecting(connecting) => connecting.is_given_up = true,
+                stage => *stage = Stage::Over,
+            }
             self.touch(slot);
         }
     }

@@ -209,12 +209,12 @@ impl Loop {
                 }
             }
             Phase::Racing(race) => {
-                if connecting.deadline.is_some_and(|at| at <= now) {
+                let Some(socket) = race.step(now, &self.registry, Token(slot))? else {
+                    if connecting.deadline.is_none_or(|at| at > now) {
+                        return Ok(Next::Wait);
+                    }
                     race.end(&self.registry);
                     return Err(Error::ConnectTimeout);
-                }
-                let Some(socket) = race.step(now, &self.registry, Token(slot))? else {
-                    return Ok(Next::Wait);
                 };
                 peer.stream = Stream::tcp(socket);
                 connecting.phase = Phase::Connected;

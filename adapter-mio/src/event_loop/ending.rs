@@ -32,6 +32,10 @@ impl Loop {
         let Some(mut peer) = self.peers.try_remove(slot) else {
             return;
         };
+        if matches!(peer.stage, Stage::Open(_)) && !peer.flags.shut {
+            // TLS says that this is the end: its peer would take it for an attack.
+            let _ = peer.stream.shut_down();
+        }
         peer.stream.deregister(&self.registry);
         self.report(&mut peer);
         if let Some(endpoint) = peer.endpoint.take() {

@@ -399,6 +399,13 @@ impl Loop {
 
     /// One connection's turn.
     fn turn(&mut self, slot: usize) {
+        let began = self.now;
+        self.take_turn(slot);
+        self.arm(slot);
+        self.measure(slot, began);
+    }
+
+    fn take_turn(&mut self, slot: usize) {
         self.current = Some(slot);
         match self.peers.get(slot).map(|peer| &peer.stage) {
             Some(peer::Stage::Opening(_)) => self.opening_turn(slot),
@@ -406,8 +413,6 @@ impl Loop {
             _ => self.accepted_turn(slot),
         }
         self.current = None;
-        self.arm(slot);
-        self.measure(slot);
     }
 
     /// The turn of a connection whose request was accepted.
@@ -435,9 +440,9 @@ impl Loop {
     }
 
     /// Reads the time, and reports a turn that took long.
-    fn measure(&mut self, slot: usize) {
-        let before = std::mem::replace(&mut self.now, now());
-        let took = self.now.since(before);
+    fn measure(&mut self, slot: usize, began: Instant) {
+        self.now = now();
+        let took = self.now.since(began);
         if took < self.slow {
             return;
         }

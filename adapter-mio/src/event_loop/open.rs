@@ -12,6 +12,7 @@ use sansws_core::message::{Assembly, MessageKind, Payload};
 use super::peer::{Flushed, Stage};
 use super::{ASSEMBLIES, HostRef, KEPT, Loop, READ, ROOM, ROUNDS, SPARES, WRITE};
 use super::{At, peer::Pending};
+use crate::clock::now;
 use crate::message::Incoming;
 use crate::stream::{Arrived, Stream};
 
@@ -394,6 +395,7 @@ impl Loop {
     /// Closes a connection because of an error of a callback.
     pub(crate) fn fail(&mut self, slot: usize, error: sansws_common::HandlerError) {
         use sansws_common::server::verdict::{Blame, Verdict};
+        self.now = now();
         let Some(peer) = self.peers.get_mut(slot) else {
             return;
         };

@@ -352,7 +352,7 @@ impl Peer {
         Ok(())
     }
 
-    /// Starts to close. Closing twice is not an error.
+    /// Starts to close; a client that is not open yet is given up. Closing twice is not an error.
     pub(super) fn start_close(&mut self, now: Instant, code: Option<CloseCode>, reason: &str) {
         self.pull_last();
         let has_begun = match &mut self.stage {
@@ -362,7 +362,11 @@ impl Peer {
                 reason: reason.into(),
                 clean: true,
             }),
-            Stage::Opening(_) | Stage::Connecting(_) | Stage::Over => false,
+            Stage::Connecting(connecting) => {
+                connecting.is_given_up = true;
+                false
+            }
+            Stage::Opening(_) | Stage::Over => false,
         };
         if has_begun {
             self.said = code.map_or(1005, CloseCode::get);

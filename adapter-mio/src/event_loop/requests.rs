@@ -23,6 +23,7 @@ use sansws_core::time::Instant;
 use super::opening::{Next, Opening, Page, Phase, Reading};
 use super::peer::Stage;
 use super::{Loop, Served};
+use crate::clock::now;
 
 /// Maximum number of plain requests on one connection, so that its resources are freed eventually.
 const VISITS: usize = 1_000;
@@ -389,13 +390,15 @@ impl Loop {
             ..framing
         };
         let (bytes, timeouts) = (written(&response, framing), &served.options.config.timeouts);
+        // The page may have taken its time.
+        let now = now();
         if !framing.keep_alive {
-            return opening.end_with(bytes, self.now + timeouts.close);
+            return opening.end_with(bytes, now + timeouts.close);
         }
         opening.respond(bytes);
         opening.phase = Phase::Head;
         opening.visit += 1;
-        opening.deadline = Some(self.now + timeouts.keep_alive);
+        opening.deadline = Some(now + timeouts.keep_alive);
         Next::Step
     }
 

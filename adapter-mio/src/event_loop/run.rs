@@ -296,7 +296,8 @@ impl Loop {
         });
     }
 
-    /// A deadline of a connection has come, or was moved since.
+    /// A deadline of a connection has come, or was moved since. Turns of others may have been long since the sockets were asked: what has
+    /// arrived meanwhile is read before the peer is judged.
     fn expire_peer(&mut self, slot: usize, at: Instant) {
         let now = self.now;
         let Some(peer) = self.peers.get_mut(slot) else {
@@ -309,6 +310,13 @@ impl Loop {
         if peer.deadline().is_none_or(|due| due > now) {
             return self.arm(slot);
         }
+        let serial = peer.serial;
+        peer.flags.readable = true;
+        self.take_turn(slot);
+        let peer = self.peers.get_mut(slot);
+        let Some(peer) = peer.filter(|peer| peer.serial == serial) else {
+            return;
+        };
         peer.tick(now);
         self.expire(slot);
         self.turn(slot);

@@ -6,13 +6,15 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use sansws_mio::{
-    ConnectionPolicy, EventLoop, Incoming, Listener, Loop, Rate, Result, Router, Server,
-    ServerOptions, Socket, TrafficLimits,
+    AcceptOptions, CloseCode, Closed, Config, ConnectionPolicy, Endpoint, EventLoop, Incoming,
+    Listener, Loop, Rate, Result, Router, Scope, Server, ServerOptions, Socket, Timeouts,
+    TrafficLimits,
 };
 use sansws_std::{ConnectOptions, Error, WebSocket, connect};
 
@@ -104,6 +106,95 @@ fn what_is_held_up_again_and_again_arrives_whole_and_in_order() {
     running.close();
 }
 
+#[test]
+fn a_peer_that_answered_during_a_long_turn_of_another_is_heard_before_it_is_judged() {
+    let close = Duration::from_millis(100);
+    let (answered, running, noted) = patient(close);
+    let (mut first, mut second) = (dial(&running), dial(&running));
+    // Both messages have arrived when the loop asks its sockets next: the first one's turn, then the second one's.
+    let (go, may_go) = channel();
+    assert!(running.remote.run(move |_| may_go.recv().unwrap()));
+    first.send("close").unwrap();
+    second.send("hold up").unwrap();
+    go.send(()).unwrap();
+    assert_eq!(first.receive().unwrap(), None);
+    answered.send(()).unwrap();
+    assert_eq!(noted.recv().unwrap(), (1000, true));
+    drop(second);
+    running.close();
+}
+
+#[test]
+fn a_peer_has_its_whole_time_to_answer_a_close_after_a_long_callback() {
+    let close = Duration::from_secs(2);
+    let (_, running, noted) = patient(close);
+    let mut socket = dial(&running);
+    socket.send("close late").unwrap();
+    assert_eq!(socket.receive().unwrap(), None);
+    assert_eq!(noted.recv().unwrap(), (1000, true));
+    running.close();
+}
+
+/// A server of [`Patience`]; what lets its callbacks go on, and how connections ended that it closed.
+fn patient(close: Duration) -> (Sender<()>, Running, Receiver<(u16, bool)>) {
+    let (answered, has_answered) = channel();
+    let (note, noted) = channel();
+    let options = ServerOptions::default().config(Config {
+        timeouts: Timeouts {
+            close,
+            ..Timeouts::default()
+        },
+        ..Config::default()
+    });
+    let running = Running::with(options, move || Patience {
+        has_answered,
+        note,
+        close,
+    });
+    (answered, running, noted)
+}
+
+/// Closes, or holds up the loop until another connection's closing handshake is complete and its time is over.
+struct Patience {
+    has_answered: Receiver<()>,
+    note: Sender<(u16, bool)>,
+    close: Duration,
+}
+
+impl Endpoint for Patience {
+    type Data = bool;
+
+    fn upgrade(&mut self, _: &mut Scope, _: &mut AcceptOptions) -> Result<bool> {
+        Ok(false)
+    }
+
+    fn message(&mut self, socket: &mut Socket<'_, bool>, message: Incoming<'_>) -> Result {
+        match message.text()? {
+            "close" => close_noted(socket),
+            "close late" => {
+                std::thread::sleep(self.close + Duration::from_millis(1));
+                close_noted(socket);
+            }
+            _ => {
+                self.has_answered.recv()?;
+                std::thread::sleep(2 * self.close);
+            }
+        }
+        Ok(())
+    }
+
+    fn close(&mut self, socket: &mut Socket<'_, bool>, closed: &Closed) {
+        if *socket.data() {
+            self.note.send((closed.code(), closed.clean)).unwrap();
+        }
+    }
+}
+
+fn close_noted(socket: &mut Socket<'_, bool>) {
+    *socket.data() = true;
+    socket.close(CloseCode::NORMAL, "");
+}
+
 /// An error that cannot even be told.
 #[derive(Debug)]
 struct Unspeakable;
@@ -141,7 +232,7 @@ fn an_error_whose_text_panics_ends_its_connection_alone() {
 #[test]
 fn an_error_of_a_page_whose_text_panics_is_500() {
     let running = Running::new(|| {
-        let page = |_: sansws_mio::Scope| Result::<sansws_mio::Response>::Err(Unspeakable.into());
+        let page = |_: Scope| Result::<sansws_mio::Response>::Err(Unspeakable.into());
         Router::new().route("/", echo).get("/page", page)
     });
     let mut other = dial(&running);
@@ -206,7 +297,7 @@ fn the_first_handle_is_that_of_a_server_on_one_loop() {
     let handles = server.loops(2).unwrap();
     let stop = server.handle();
     let thread = std::thread::spawn(move || server.serve(echo).unwrap());
-    let (tell, told) = std::sync::mpsc::channel();
+    let (tell, told) = channel();
     assert!(handles[0].run(move |_| tell.send(()).unwrap()));
     told.recv_timeout(Duration::from_secs(20)).unwrap();
     assert!(!handles[1].run(|_| unreachable!("nothing runs")));

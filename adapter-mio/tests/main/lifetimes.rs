@@ -286,28 +286,36 @@ impl Endpoint for Failing {
 }
 
 #[test]
-fn a_client_that_is_not_open_yet_can_be_closed_and_has_no_channel() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("ws://{}/", listener.local_addr().unwrap());
-    let (tell, told) = channel();
-    let dialer = Dialer::new(Failing(tell));
-    let mut event_loop = EventLoop::new().unwrap();
-    let within = event_loop.context();
-    let id = dialer
-        .connect(within, url, ConnectOptions::default(), ())
-        .unwrap();
-    let mut socket = within.socket(id).unwrap();
-    socket.use_hub(Hub::new());
-    let refused = socket.join("lobby").unwrap_err();
-    assert!(matches!(refused, Error::Hub(HubError::Gone)), "{refused}");
-    event_loop.turn(Some(Duration::from_millis(10))).unwrap();
-    event_loop.context().close(id, None, "");
-    event_loop.run().unwrap();
-    let error = told.try_recv().unwrap();
-    assert!(
-        matches!(&error, Error::Io(error) if error.kind() == std::io::ErrorKind::ConnectionAborted),
-        "{error}"
-    );
+fn a_client_that_is_not_open_yet_has_no_channel_and_can_be_closed_aborted_and_failed() {
+    let ways: [fn(&mut Loop, ConnectionId); 3] = [
+        |within, id| within.close(id, None, ""),
+        |within, id| within.abort(id),
+        |within, id| within.socket(id).unwrap().fail(HubError::Gone),
+    ];
+    for way in ways {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("ws://{}/", listener.local_addr().unwrap());
+        let (tell, told) = channel();
+        let dialer = Dialer::new(Failing(tell));
+        let mut event_loop = EventLoop::new().unwrap();
+        let within = event_loop.context();
+        let id = dialer
+            .connect(within, url, ConnectOptions::default(), ())
+            .unwrap();
+        let mut socket = within.socket(id).unwrap();
+        socket.use_hub(Hub::new());
+        let refused = socket.join("lobby").unwrap_err();
+        assert!(matches!(refused, Error::Hub(HubError::Gone)), "{refused}");
+        event_loop.turn(Some(Duration::from_millis(10))).unwrap();
+        way(event_loop.context(), id);
+        // Without the end of the client, the test would wait for the handshake to be late.
+        event_loop.turn(Some(Duration::ZERO)).unwrap();
+        let error = told.try_recv().unwrap();
+        assert!(
+            matches!(&error, Error::Io(error) if error.kind() == std::io::ErrorKind::ConnectionAborted),
+            "{error}"
+        );
+    }
 }
 
 /// A value of an application whose end fails.

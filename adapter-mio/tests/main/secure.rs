@@ -1,7 +1,7 @@
 //! TLS: what rustls accepted and the socket did not take is not forgotten.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::thread;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use sansws_mio::{
     AcceptOptions, CloseCode, Endpoint, Incoming, Listener, Result, Router, Scope, Server, Socket,
     StreamFormat, app,
 };
-use sansws_std::{ConnectOptions, Error, connect};
+use sansws_std::{ConnectOptions, Error, connect, connect_over};
 
 use crate::blocking::Certs;
 use crate::support::Running;
@@ -67,6 +67,24 @@ fn both_directions_are_full_at_once() {
     }
     let socket = reader.join().unwrap().reunite(write).unwrap();
     drop(socket);
+    running.close();
+}
+
+#[test]
+fn a_peer_that_ends_tcp_without_a_close_is_told_that_this_is_the_end() {
+    let certs = Certs::new();
+    let (running, url) = secure(&certs);
+    let name = "localhost".try_into().unwrap();
+    let tls = ClientConnection::new(certs.client(), name).unwrap();
+    let stream = StreamOwned::new(tls, TcpStream::connect(running.address).unwrap());
+    let mut socket = connect_over(stream, &url, ConnectOptions::default()).unwrap();
+    socket.send_text("last words").unwrap();
+    let mut stream = socket.into_inner().unwrap().0;
+    stream.sock.shutdown(Shutdown::Write).unwrap();
+    // Without its alert, this fails: the end could be anybody's doing.
+    let mut rest = Vec::new();
+    stream.read_to_end(&mut rest).unwrap();
+    assert_eq!(rest, b"\x81\x0alast words");
     running.close();
 }
 

@@ -16,7 +16,7 @@ use sansws_common::client::state::ended;
 use sansws_common::contain::contain;
 use sansws_common::entropy::seed;
 use sansws_common::error::{Chain, Error, HandlerError, Result};
-use sansws_common::server::verdict::{Blame, Verdict};
+use sansws_common::server::verdict::{Blame, OwnConnection, Verdict};
 use sansws_common::socket::read_ahead::{Item, ReadAhead};
 use sansws_common::{ClientState, ConnectOptions, FromMessage, IntoRequest, Stop};
 use sansws_core::close::{CloseCode, Closed};
@@ -385,8 +385,10 @@ impl Client {
             // The text of an application's error is its code.
             let _ = contain(|| tracing::error!(error = %Chain(&error), "`on_open` failed"));
         }
+        let is_open = socket.shared().is_open();
         let error = match Error::from(error) {
-            // The hook met the end of the connection: that end counts.
+            // The hook met the end of the connection: that end counts, after messages that can still be received.
+            _ if verdict.is_end && !is_open => return self.link = Link::Open(socket),
             Error::Other(_) if verdict.is_end => socket.shared().engine().disconnected(),
             error if verdict.is_end => error,
             // The end of another connection is not the end of this one.

@@ -327,6 +327,33 @@ fn a_message_that_a_hook_never_ends_stops_the_client() {
 }
 
 #[test]
+fn what_arrived_before_a_hook_met_the_end_is_received_first() {
+    let server = Running::new(|upgrade: Upgrade| {
+        let mut socket = upgrade.accept()?;
+        for text in ["first", "second"] {
+            socket.send_text(text)?;
+        }
+        socket.close(1000, "")?;
+        Ok(())
+    });
+    let mut client = Client::new(server.url(), ConnectOptions::default())
+        .unwrap()
+        .on_open(|socket| {
+            loop {
+                socket.send_text("who is there?")?;
+            }
+        });
+    for text in ["first", "second"] {
+        assert_eq!(client.receive_text().unwrap().as_deref(), Some(text));
+    }
+    assert_eq!(client.receive_text().unwrap(), None);
+    let ClientState::Stopped(Stop::Done(closed)) = client.state() else {
+        panic!("{:?}", client.state());
+    };
+    assert_eq!(closed.code(), 1000);
+}
+
+#[test]
 fn a_client_that_only_sends_connects_again() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("ws://{}/", listener.local_addr().unwrap());

@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::socket::Json;
 use crate::socket::websocket::WebSocket;
 use crate::transport::Transport;
+use sansws_common::socket::ending::vanished;
 use sansws_core::close::CloseCode;
 use sansws_core::message::Message;
 
@@ -99,8 +100,8 @@ impl<T: Transport> EventSocket<T> {
     /// together: one more closes with 1008. It does not time out by itself; if it is dropped, a late reply is ignored.
     ///
     /// # Errors
-    /// As for [`emit`](Self::emit) and [`WebSocket::receive`]; [`Error::Io`] after a normal end of the connection, because no reply can come. The
-    /// inner error is the peer's refusal.
+    /// As for [`emit`](Self::emit) and [`WebSocket::receive`]; [`Error::Disconnect`] after a normal end of the connection too, because no reply can
+    /// come. The inner error is the peer's refusal.
     pub async fn request<V, A>(&mut self, name: &str, data: &V) -> Result<Result<A, RequestRefused>>
     where
         V: Serialize + ?Sized,
@@ -118,9 +119,10 @@ impl<T: Transport> EventSocket<T> {
         self.socket.send_text(text.map_err(Error::from)?).await?;
         loop {
             match self.step().await? {
+                // No reply can come, however normal this end is: a handler that meets it has not failed.
                 None => {
-                    let ended = std::io::Error::from(std::io::ErrorKind::UnexpectedEof);
-                    return Err(Error::Io(ended).into());
+                    let closed = self.socket.closed().unwrap_or_else(vanished);
+                    return Err(Error::Disconnect(closed.into()).into());
                 }
                 Some(Received::Reply(of, reply)) if of == id => {
                     return match reply {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context;
+use ws::app::EventSocket;
 use ws::{
     CloseCode, ConnectOptions, Endpoint, Error, Json, Message, Result, Router, Server,
     ServerHandle, Upgrade, WebSocket, Wire, connect,
@@ -199,6 +200,10 @@ async fn listens(upgrade: Upgrade) -> Result {
         "sends" => loop {
             socket.send_text("and on").await?;
         },
+        "asks" => {
+            let mut events = EventSocket::new(socket);
+            let _: u8 = events.request("age", &()).await??;
+        }
         "plain" => while socket.receive_text().await?.is_some() {},
         _ => by_anyhow(&mut socket, &how).await?,
     }
@@ -242,14 +247,17 @@ fn what_the_peer_does_is_no_failure_of_the_application() {
                 "{path}"
             );
         }
-        for how in ["plain", "anyhow", "context", "sends"] {
-            for code in [Some(4001), Some(1011), None] {
+        for how in ["plain", "anyhow", "context", "sends", "asks"] {
+            let normal = [1000, 1001].map(Some);
+            // Those that wait for an error would never end.
+            let normal = if how == "asks" { &normal[..] } else { &[] };
+            for code in [Some(4001), Some(1011), None].iter().chain(normal) {
                 let mut socket =
                     connect(&format!("{url}/listens/{how}"), ConnectOptions::default())
                         .await
                         .unwrap();
                 match code {
-                    Some(code) => drop(socket.close(code, "so it is").await.unwrap()),
+                    Some(code) => drop(socket.close(*code, "so it is").await.unwrap()),
                     None => drop(socket),
                 }
             }
