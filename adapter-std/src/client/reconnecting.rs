@@ -12,7 +12,7 @@ use std::time::Duration;
 #[cfg(feature = "json")]
 use sansws_common::Json;
 use sansws_common::client::queue::Queue;
-use sansws_common::client::state::ended;
+use sansws_common::client::state::OnChange;
 use sansws_common::contain::contain;
 use sansws_common::entropy::seed;
 use sansws_common::error::{Chain, Error, HandlerError, Result};
@@ -21,7 +21,7 @@ use sansws_common::socket::read_ahead::{Item, ReadAhead};
 use sansws_common::{ClientState, ConnectOptions, FromMessage, IntoRequest, Stop};
 use sansws_core::close::{CloseCode, Closed};
 use sansws_core::config::AutoPong;
-use sansws_core::dial::{Next, Reconnect, ReconnectOptions};
+use sansws_core::dial::{Reconnect, ReconnectOptions};
 use sansws_core::error::SendError;
 use sansws_core::handshake::ClientHandshake;
 use sansws_core::http::Url;
@@ -83,7 +83,6 @@ pub struct Client {
 }
 
 type OnOpen = Box<dyn FnMut(&mut WebSocket) -> Result + Send>;
-type OnChange = Box<dyn FnMut(&ClientState) + Send>;
 
 /// The current activity.
 enum Link {
@@ -405,31 +404,18 @@ impl Client {
 
     /// A connection or an attempt has ended.
     fn over(&mut self, error: Error) {
-        match self.reconnect.ended(now(), ended(&error)) {
-            Next::Wait(wait) => {
-                self.link = Link::Waiting(now() + wait);
-                let why = Arc::new(error);
-                self.change(ClientState::Waiting { wait, why });
-            }
-            Next::Stop => {
-                self.link = Link::Stopped;
-                self.change(ClientState::Stopped(match error {
-                    Error::Disconnect(closed) if closed.code == Some(CloseCode::NORMAL) => {
-                        Stop::Done(*closed)
-                    }
-                    error => Stop::Failed(Arc::new(error)),
-                }));
-            }
-        }
+        let now = now();
+        let state = ClientState::after(error, &mut self.reconnect, now);
+        self.link = match state {
+            ClientState::Waiting { wait, .. } => Link::Waiting(now + wait),
+            _ => Link::Stopped,
+        };
+        self.change(state);
     }
 
     fn change(&mut self, state: ClientState) {
         self.state = state;
-        if let Some(hook) = &mut self.on_change
-            && contain(|| hook(&self.state)).is_err()
-        {
-            tracing::error!("`on_change` panicked");
-        }
+        self.state.report(&mut self.on_change);
     }
 
     /// Waits for the next attempt.

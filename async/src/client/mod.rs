@@ -51,6 +51,7 @@ use sansws_core::time::{Duration, Instant};
 
 use queue::Queue;
 use run::Link;
+use state::OnChange;
 
 /// The runtime functions that an adapter provides for a [`Client`].
 ///
@@ -159,7 +160,6 @@ pub struct Client<C: Connector> {
 
 type Hook = Pin<Box<dyn Future<Output = Result> + Send>>;
 type OnOpen<T> = Box<dyn FnMut(WebSocket<T>) -> Hook + Send>;
-type OnChange = Box<dyn FnMut(&ClientState) + Send>;
 
 impl<C: Connector + Default> Client<C> {
     /// Creates a client of a `ws://` or `wss://` URL. It dials when it is first polled.

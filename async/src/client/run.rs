@@ -4,10 +4,8 @@
 
 use std::mem;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use crate::client::state::ended;
 use crate::client::state::{ClientState, Stop};
 use crate::client::{Client, Connector, Hook};
 use crate::contain::contain;
@@ -20,7 +18,6 @@ use crate::socket::wakers::WakerRole;
 use crate::socket::websocket::WebSocket;
 use crate::socket::websocket::is_closing;
 use sansws_core::close::CloseCode;
-use sansws_core::dial::Next;
 use sansws_core::error::SendError;
 use sansws_core::message::{Message, Payload};
 
@@ -156,32 +153,17 @@ impl<C: Connector> Client<C> {
 
     /// A connection or an attempt has ended.
     fn over(&mut self, error: Error) {
-        let next = self.reconnect.ended(self.connector.now(), ended(&error));
-        match next {
-            Next::Wait(wait) => {
-                self.link = Link::Waiting(self.connector.sleep(wait));
-                let why = Arc::new(error);
-                self.change(ClientState::Waiting { wait, why });
-            }
-            Next::Stop => {
-                self.link = Link::Stopped;
-                self.change(ClientState::Stopped(match error {
-                    Error::Disconnect(closed) if closed.code == Some(CloseCode::NORMAL) => {
-                        Stop::Done(*closed)
-                    }
-                    error => Stop::Failed(Arc::new(error)),
-                }));
-            }
-        }
+        let state = ClientState::after(error, &mut self.reconnect, self.connector.now());
+        self.link = match state {
+            ClientState::Waiting { wait, .. } => Link::Waiting(self.connector.sleep(wait)),
+            _ => Link::Stopped,
+        };
+        self.change(state);
     }
 
     fn change(&mut self, state: ClientState) {
         self.state = state;
-        if let Some(hook) = &mut self.on_change
-            && contain(|| hook(&self.state)).is_err()
-        {
-            tracing::error!("`on_change` panicked");
-        }
+        self.state.report(&mut self.on_change);
     }
 
     /// Sends queued messages. Ready when none are left, or the connection accepts no more.

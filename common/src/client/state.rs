@@ -6,11 +6,13 @@ use std::io;
 use std::sync::Arc;
 
 use crate::error::Error;
-use sansws_core::close::Closed;
-use sansws_core::dial::Ended;
+use sansws_core::close::{CloseCode, Closed};
+use sansws_core::dial::{Ended, Next, Reconnect};
 use sansws_core::handshake::Failure;
 use sansws_core::proxy::{SocksReply, TunnelError};
-use sansws_core::time::Duration;
+use sansws_core::time::{Duration, Instant};
+
+use crate::contain::contain;
 
 /// The state of a client.
 ///
@@ -48,6 +50,40 @@ pub enum ClientState {
     /// It does not reconnect.
     Stopped(Stop),
 }
+
+impl ClientState {
+    /// Returns the state after a connection or an attempt has ended with an error: [`Waiting`](Self::Waiting), or
+    /// [`Stopped`](Self::Stopped).
+    #[doc(hidden)]
+    pub fn after(error: Error, reconnect: &mut Reconnect, now: Instant) -> Self {
+        match reconnect.ended(now, ended(&error)) {
+            Next::Wait(wait) => Self::Waiting {
+                wait,
+                why: Arc::new(error),
+            },
+            Next::Stop => Self::Stopped(match error {
+                Error::Disconnect(closed) if closed.code == Some(CloseCode::NORMAL) => {
+                    Stop::Done(*closed)
+                }
+                error => Stop::Failed(Arc::new(error)),
+            }),
+        }
+    }
+
+    /// Calls the hook `on_change`, which may panic.
+    #[doc(hidden)]
+    pub fn report(&self, hook: &mut Option<OnChange>) {
+        if let Some(hook) = hook
+            && contain(|| hook(self)).is_err()
+        {
+            tracing::error!("`on_change` panicked");
+        }
+    }
+}
+
+/// A hook that is called with each new state.
+#[doc(hidden)]
+pub type OnChange = Box<dyn FnMut(&ClientState) + Send>;
 
 /// Why a client does not reconnect.
 ///
