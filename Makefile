@@ -29,7 +29,8 @@ check: ## what to run on every save: format, lints and tests of core and async, 
 # All crates and features together: one build serves all tests.
 TESTS = cargo test --workspace --all-features
 # Test programs that mostly wait for other processes, and those that build mutants: they run beside all others, and so do the fuzz targets,
-# which have builds of their own, and the suite: running its program as built for the tests takes less time than building a faster one.
+# which have builds of their own, and the suite: running its program as built for the tests takes less time than building a faster one,
+# and so do the fuzz targets without much optimization, which run for seconds only.
 BESIDE = browser cluster planted processes realtime
 # All test programs.
 ALL = $(shell cargo metadata --no-deps --format-version 1 | tr '{' '\n' | \
@@ -48,7 +49,7 @@ test-others:
 
 test-suite:
 	conformance/run.sh --quick target/debug/wsconform
-	core/fuzz/run.sh $(SECONDS_EACH)
+	CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_DEBUG=0 core/fuzz/run.sh $(SECONDS_EACH)
 
 setup: interop browser redis centrifuge
 

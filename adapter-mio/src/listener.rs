@@ -13,7 +13,9 @@ use mio::net::TcpListener;
 use mio::net::UnixListener;
 use mio::{Interest, Registry, Token};
 use sansws_common::error::{Error, Result};
-use sansws_common::listen::{bind, bind_first};
+#[cfg(unix)]
+use sansws_common::listen::bind_unix;
+use sansws_common::listen::{Speaks, bind, bind_first};
 
 use crate::stream::Stream;
 
@@ -53,14 +55,6 @@ enum Socket {
     PolledUnix(UnixListener),
 }
 
-/// The protocols that precede HTTP.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Speaks {
-    #[cfg(feature = "tls")]
-    pub(crate) tls: Option<Arc<rustls::ServerConfig>>,
-    pub(crate) proxied: bool,
-}
-
 impl Listener {
     /// Listens on TCP. With port 0 the system chooses one.
     ///
@@ -93,14 +87,7 @@ impl Listener {
     /// [`Error::Io`], whose text names the path.
     #[cfg(unix)]
     pub fn bind_unix(path: impl AsRef<Path>) -> Result<Self, Error> {
-        let path = path.as_ref();
-        let listen = || {
-            let listener = std::os::unix::net::UnixListener::bind(path)?;
-            listener.set_nonblocking(true)?;
-            Ok(listener)
-        };
-        let named = |error| Error::io(format_args!("listen on {}", path.display()), error);
-        Ok(Self::new(Socket::Unix(listen().map_err(named)?)))
+        bind_unix(path.as_ref(), |socket| Ok(Self::new(Socket::Unix(socket))))
     }
 
     fn of_tcp(listener: std::net::TcpListener, shared: bool) -> io::Result<Self> {

@@ -4,6 +4,12 @@
 use std::fmt::Debug;
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+#[cfg(unix)]
+use std::os::unix::net::UnixListener;
+#[cfg(unix)]
+use std::path::Path;
+#[cfg(feature = "tls")]
+use std::sync::Arc;
 
 use crate::error::{Error, Result};
 
@@ -50,6 +56,43 @@ pub fn bind(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
+}
+
+/// Binds a Unix socket that does not block; `take` makes a listener of it.
+///
+/// # Errors
+/// [`Error::Io`], whose text names the path.
+#[cfg(unix)]
+pub fn bind_unix<L>(
+    path: &Path,
+    take: impl FnOnce(UnixListener) -> io::Result<L>,
+) -> Result<L, Error> {
+    let listen = || {
+        let listener = UnixListener::bind(path)?;
+        listener.set_nonblocking(true)?;
+        take(listener)
+    };
+    listen().map_err(|error| Error::io(format_args!("listen on {}", path.display()), error))
+}
+
+/// The protocols that precede HTTP on a listener.
+#[derive(Clone, Debug, Default)]
+pub struct Speaks {
+    #[cfg(feature = "tls")]
+    pub tls: Option<Arc<rustls::ServerConfig>>,
+    /// The PROXY protocol comes first.
+    pub proxied: bool,
+}
+
+impl Speaks {
+    /// Returns whether HTTP comes first.
+    pub const fn is_plain(&self) -> bool {
+        #[cfg(feature = "tls")]
+        if self.tls.is_some() {
+            return false;
+        }
+        !self.proxied
+    }
 }
 
 /// Returns whether accepting failed only for one connection, which was gone before: that says nothing about the others.

@@ -21,8 +21,8 @@ use sansws_core::route::Pattern;
 use sansws_core::time::Instant;
 
 use super::{HostRef, Served};
-use crate::listener::Speaks;
 use crate::stream::Stream;
+use sansws_common::listen::Speaks;
 
 /// The answer of a page, in time.
 type Deferred = Pin<Box<dyn Future<Output = Result<Response>>>>;

@@ -11,7 +11,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use sansws_common::error::{Error, Result};
-use sansws_common::listen::bind_first;
+#[cfg(unix)]
+use sansws_common::listen::bind_unix;
+use sansws_common::listen::{Speaks, bind_first};
 use sansws_core::proxy::{ProxyHeader, Source as Sender};
 use sansws_core::time::Instant;
 
@@ -51,14 +53,6 @@ enum Socket {
     Unix(UnixListener),
 }
 
-/// The protocols that precede HTTP.
-#[derive(Clone, Debug, Default)]
-struct Speaks {
-    #[cfg(feature = "tls")]
-    tls: Option<Arc<rustls::ServerConfig>>,
-    proxied: bool,
-}
-
 impl Listener {
     /// Listens on TCP. With port 0 the system chooses one.
     ///
@@ -82,14 +76,7 @@ impl Listener {
     /// [`Error::Io`], whose text names the path.
     #[cfg(unix)]
     pub fn bind_unix(path: impl AsRef<Path>) -> Result<Self, Error> {
-        let path = path.as_ref();
-        let listen = || {
-            let listener = UnixListener::bind(path)?;
-            listener.set_nonblocking(true)?;
-            Ok(listener)
-        };
-        let named = |error| Error::io(format_args!("listen on {}", path.display()), error);
-        Ok(Self::new(Socket::Unix(listen().map_err(named)?)))
+        bind_unix(path.as_ref(), |socket| Ok(Self::new(Socket::Unix(socket))))
     }
 
     fn from_socket(listener: TcpListener) -> io::Result<Self> {

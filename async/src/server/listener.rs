@@ -9,7 +9,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use sansws_common::listen::bind_first;
+#[cfg(unix)]
+use sansws_common::listen::bind_unix;
+use sansws_common::listen::{Speaks, bind_first};
 use sansws_core::proxy::Source;
 
 use crate::error::{Error, Result};
@@ -49,14 +51,6 @@ enum Socket<R: Runtime> {
     Unix(R::UnixListener),
 }
 
-/// The protocols that precede HTTP.
-#[derive(Clone, Debug, Default)]
-struct Speaks {
-    #[cfg(feature = "tls")]
-    tls: Option<Arc<rustls::ServerConfig>>,
-    proxied: bool,
-}
-
 impl<R: Runtime> Listener<R> {
     /// Listens on TCP. With port 0 the system chooses one. Resolving a host name blocks the thread.
     ///
@@ -92,14 +86,9 @@ impl<R: Runtime> Listener<R> {
     /// [`Error::Io`], whose text names the path.
     #[cfg(unix)]
     pub fn bind_unix(path: impl AsRef<Path>) -> Result<Self, Error> {
-        let path = path.as_ref();
-        let listen = || {
-            let listener = std::os::unix::net::UnixListener::bind(path)?;
-            listener.set_nonblocking(true)?;
-            R::listen_unix(listener)
-        };
-        let named = |error| Error::io(format_args!("listen on {}", path.display()), error);
-        Ok(Self::new(Socket::Unix(listen().map_err(named)?)))
+        bind_unix(path.as_ref(), |socket| {
+            Ok(Self::new(Socket::Unix(R::listen_unix(socket)?)))
+        })
     }
 
     fn from_socket(listener: std::net::TcpListener) -> io::Result<Self> {
@@ -189,7 +178,7 @@ impl<R: Runtime> Accepted<R> {
             peer,
             speaks,
         } = self;
-        let (stream, peer) = speaks.source::<R, _>(stream, peer).await?;
+        let (stream, peer) = source::<R, _>(&speaks, stream, peer).await?;
         #[cfg(feature = "tls")]
         if let Some(tls) = speaks.tls
             && let Stream::Tcp(tcp) = stream
@@ -201,31 +190,20 @@ impl<R: Runtime> Accepted<R> {
     }
 }
 
-impl Speaks {
-    /// Returns whether HTTP comes first.
-    const fn is_plain(&self) -> bool {
-        #[cfg(feature = "tls")]
-        if self.tls.is_some() {
-            return false;
-        }
-        !self.proxied
+/// Reads the client's address from a PROXY header, if one is expected.
+async fn source<R: Runtime, S: ByteStream>(
+    speaks: &Speaks,
+    stream: S,
+    peer: Option<SocketAddr>,
+) -> Result<(S, Option<SocketAddr>), Error> {
+    if !speaks.proxied {
+        return Ok((stream, peer));
     }
-
-    /// Reads the client's address from a PROXY header, if one is expected.
-    async fn source<R: Runtime, S: ByteStream>(
-        &self,
-        stream: S,
-        peer: Option<SocketAddr>,
-    ) -> Result<(S, Option<SocketAddr>), Error> {
-        if !self.proxied {
-            return Ok((stream, peer));
-        }
-        let mut stream = Io::<R, _>::new(stream);
-        // The caller's handshake timeout bounds it.
-        let peer = match receive_proxy_header(&mut stream, None).await? {
-            Source::Peer { source, .. } => Some(source),
-            Source::Unknown => peer,
-        };
-        Ok((stream.into_inner(), peer))
-    }
+    let mut stream = Io::<R, _>::new(stream);
+    // The caller's handshake timeout bounds it.
+    let peer = match receive_proxy_header(&mut stream, None).await? {
+        Source::Peer { source, .. } => Some(source),
+        Source::Unknown => peer,
+    };
+    Ok((stream.into_inner(), peer))
 }
