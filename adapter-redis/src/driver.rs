@@ -8,8 +8,8 @@ use core::task::{Context, Poll};
 use futures_util::stream::{FuturesUnordered, Stream};
 use sansws_common::hub::Link;
 use sansws_common::hub::internal::{caught, panic_message};
-use sansws_core::dial::Retries;
 use sansws_core::hub::{BackplaneCommand, BackplaneEvent};
+use sansws_core::internal::Retries;
 use sansws_core::random::Seed;
 use sansws_core::time::{Duration, Instant};
 use tracing::{info, warn};
@@ -433,7 +433,7 @@ fn half(seed: &Seed) -> Seed {
     let mut bytes = [0; 32];
     bytes
         .iter_mut()
-        .zip(seed.nonce().0)
+        .zip(seed.nonce())
         .for_each(|(to, from)| *to = !from);
     Seed::new(bytes)
 }

@@ -90,7 +90,7 @@ impl<R: HubEnv> Centrifuge<R> {
     pub fn new(hub: &Hub<R>, options: Options) -> Self {
         let tickets = match &options.fallback_secret {
             Some(secret) => TicketKey::new(secret.as_bytes()),
-            None => TicketKey::new(&R::seed().nonce().0),
+            None => TicketKey::new(&R::seed().nonce()),
         };
         Self {
             hub: hub.clone(),

@@ -100,7 +100,7 @@ impl StreamRequest {
 impl<R: HubEnv> Centrifuge<R> {
     /// Returns the session of a client whose commands come beside its stream.
     pub(crate) fn streamed_session(&self, codec: Codec) -> Session {
-        let secret = URL_SAFE_NO_PAD.encode(R::seed().nonce().0);
+        let secret = URL_SAFE_NO_PAD.encode(R::seed().nonce());
         let session = Session::new(Arc::clone(&self.options), codec, R::now());
         session.with_secret(secret, self.tickets.clone())
     }

@@ -23,7 +23,7 @@ use crate::time::Duration;
 /// };
 /// assert_eq!(config.limits.frame, 16 << 20);
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// Bounds on what a peer can make us hold.
     pub limits: Limits,
@@ -31,32 +31,33 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// permessage-deflate; `None` (the default) neither offers nor accepts it.
     pub deflate: Option<Deflate>,
-    /// Whether pings are answered automatically (default). Otherwise the caller answers each ping it receives.
-    pub auto_pong: AutoPong,
+    /// Whether each ping is answered automatically, in a flood only the newest (RFC 6455 section 5.5.3); default on. Otherwise the caller
+    /// sends the pongs: it receives pings as events, and answers each, or only the newest, by `pong`. Peers give up on an endpoint that does
+    /// not answer. A `Client` always answers by itself.
+    pub auto_pong: bool,
     /// Whether the async shell keeps the peer's pings and pongs for `WebSocket::receive_event`; default
-    /// off, and always on with [`AutoPong::Off`]. A [`Connection`](crate::connection::Connection) always reports them.
+    /// off, and always on without [`auto_pong`](Self::auto_pong). A [`Connection`](crate::connection::Connection) always reports them.
     pub control_frames: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            timeouts: Timeouts::default(),
+            deflate: None,
+            auto_pong: true,
+            control_frames: false,
+        }
+    }
 }
 
 impl Config {
     /// Returns whether the async shell keeps control frames for the application.
     #[doc(hidden)]
     pub fn keeps_control_frames(&self) -> bool {
-        self.control_frames || self.auto_pong == AutoPong::Off
+        self.control_frames || !self.auto_pong
     }
-}
-
-/// Whether the connection answers pings by itself.
-///
-/// For an example see `WebSocket::receive_event` of the async layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum AutoPong {
-    /// Each ping is answered; in a flood only the newest (RFC 6455 section 5.5.3).
-    #[default]
-    On,
-    /// The caller sends the pongs: it receives pings as events, and answers each, or only the newest, by `pong`. Peers give up on an
-    /// endpoint that does not answer. A `Client` nevertheless answers by itself.
-    Off,
 }
 
 /// Bounds, each checked before memory is spent.

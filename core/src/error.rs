@@ -248,6 +248,9 @@ pub enum InvalidInput {
         "the environment variable {0} is not the URL of a proxy: http://, https:// or socks5:// with a host"
     )]
     ProxyVariable(&'static str),
+    /// A text is not a network, such as a trusted one.
+    #[error("expected a network such as 10.0.0.0/8")]
+    BadNetwork,
     /// A user name, password, token or cookie contains a character that its header field does not allow (RFC 7617, 6750, 6265).
     #[error("a user name, password, token or cookie has a character that is not allowed")]
     Credentials,

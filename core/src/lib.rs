@@ -116,12 +116,15 @@ mod utf8;
 /// Parts that the crates of this workspace share. Applications do not need them, and they may change in any release.
 #[doc(hidden)]
 pub mod internal {
+    pub use crate::dial::backoff::Retries;
     pub use crate::handshake::is_own;
     pub use crate::http::body::{Body, BodyError};
     pub use crate::http::chunk::{LAST_CHUNK, MAX_MEANWHILE, write_chunk};
     pub use crate::http::exposition::{Exposition, Family, Kind};
+    pub use crate::http::head::{ResponseHead, parse_response};
     pub use crate::http::response::Framing;
     pub use crate::http::url::why_not_a_url;
+    pub use crate::hub::callback::{Envelope, Notices};
     pub use crate::hub::filter::Filters;
     pub use crate::mask::Mask;
 }

@@ -15,14 +15,11 @@ use crate::time::Duration;
 /// defeats masking (RFC 6455 section 10.3).
 ///
 /// ```
-/// use sansws_core::dial::{Backoff, Retries};
 /// use sansws_core::random::Seed;
 ///
 /// let seed = Seed::new([7; 32]); // in an application: 32 bytes of the system's entropy
 /// assert_ne!(seed.nonce(), Seed::new([8; 32]).nonce());
 /// assert_eq!(format!("{seed:?}"), "Seed(..)"); // no log shows it
-/// let retries = Retries::new(Backoff::default(), &seed);
-/// # let _ = retries;
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Seed([u8; 32]);
@@ -33,11 +30,11 @@ impl Seed {
         Self(bytes)
     }
 
-    /// Returns the nonce of the opening handshake for this seed.
-    pub fn nonce(&self) -> Nonce {
+    /// Returns the nonce of the opening handshake for this seed, which is encoded in `Sec-WebSocket-Key` (RFC 6455 section 4.1).
+    pub fn nonce(&self) -> [u8; 16] {
         let mut bytes = [0; 16];
         self.stream(0).fill_bytes(&mut bytes);
-        Nonce(bytes)
+        bytes
     }
 
     /// Returns the masking keys for this seed; they are independent of the nonce.
@@ -62,19 +59,6 @@ impl fmt::Debug for Seed {
         f.write_str("Seed(..)")
     }
 }
-
-/// The 16 random bytes encoded in `Sec-WebSocket-Key` (RFC 6455 section 4.1).
-///
-/// ```
-/// use sansws_core::random::Seed;
-///
-/// // From fresh entropy in a program; a client's handshake takes it.
-/// let nonce = Seed::new([7; 32]).nonce();
-/// assert_eq!(nonce, Seed::new([7; 32]).nonce());
-/// assert_ne!(nonce, Seed::new([8; 32]).nonce());
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Nonce(pub [u8; 16]);
 
 /// An endless sequence of masking keys (RFC 6455 section 5.3), by ChaCha12.
 pub(crate) struct MaskKeys(ChaCha12Rng);
@@ -143,6 +127,6 @@ mod tests {
         let (one, two) = (Seed::new([1; 32]), Seed::new([2; 32]));
         assert_ne!(one.nonce(), two.nonce());
         assert_ne!(one.mask_keys().next_key(), two.mask_keys().next_key());
-        assert_ne!(one.nonce().0[..4], one.mask_keys().next_key());
+        assert_ne!(one.nonce()[..4], one.mask_keys().next_key());
     }
 }

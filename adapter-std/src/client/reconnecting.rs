@@ -20,7 +20,6 @@ use sansws_common::server::verdict::{Blame, OwnConnection, Verdict};
 use sansws_common::socket::read_ahead::{Item, ReadAhead};
 use sansws_common::{ClientState, ConnectOptions, FromMessage, IntoRequest, Stop};
 use sansws_core::close::{CloseCode, Closed};
-use sansws_core::config::AutoPong;
 use sansws_core::dial::{Reconnect, ReconnectOptions};
 use sansws_core::error::SendError;
 use sansws_core::handshake::ClientHandshake;
@@ -112,8 +111,8 @@ impl Client {
         let (url, mut dial) = url.into_request(dial)?;
         let seed = seed().map_err(Error::other)?;
         // A client has no way to show control frames to anyone who could answer.
-        if dial.config.auto_pong == AutoPong::Off {
-            Arc::make_mut(&mut dial.config).auto_pong = AutoPong::On;
+        if !dial.config.auto_pong {
+            Arc::make_mut(&mut dial.config).auto_pong = true;
         }
         // Report at once what no attempt could send.
         ClientHandshake::new(&dial.config, &url, dial.options.clone(), seed.nonce())

@@ -259,8 +259,8 @@ macro_rules! reading {
 
             /// Receives the next message or control frame; `None` as for [`receive`](Self::receive).
             ///
-            /// Control frames are included with [`Config::control_frames`](sansws_core::config::Config::control_frames) or
-            /// [`AutoPong::Off`](sansws_core::config::AutoPong::Off). Those that arrive during another call are kept in their place
+            /// Control frames are included with [`Config::control_frames`](sansws_core::config::Config::control_frames), or with
+            /// [`auto_pong`](sansws_core::config::Config::auto_pong) off. Those that arrive during another call are kept in their place
             /// between messages: the newest 32.
             pub fn receive_event(&mut self) -> Result<Option<SocketEvent>, Error> {
                 Ok(match self.shared.receive_event(Until::Forever)? {
@@ -400,7 +400,7 @@ macro_rules! writing {
             }
 
             /// Sends a pong of at most 125 bytes: the answer to a ping with
-            /// [`AutoPong::Off`](sansws_core::config::AutoPong::Off), with the payload of that ping, or an unsolicited sign of life
+            /// [`auto_pong`](sansws_core::config::Config::auto_pong) off, with the payload of that ping, or an unsolicited sign of life
             /// (RFC 6455 section 5.5.3).
             pub fn pong(&mut self, bytes: impl AsRef<[u8]>) -> Result<(), Error> {
                 let bytes = bytes.as_ref();

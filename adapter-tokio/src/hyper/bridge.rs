@@ -11,7 +11,8 @@ use ::hyper::body::{Body, Bytes};
 use ::hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use sansws_core::config::Limits;
-use sansws_core::http::{Headers, ResponseHead, parse_response};
+use sansws_core::http::Headers;
+use sansws_core::internal::{ResponseHead, parse_response};
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::sync::oneshot;
 

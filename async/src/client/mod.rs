@@ -41,7 +41,6 @@ use crate::socket::read_ahead::ReadAhead;
 use crate::socket::websocket::WebSocket;
 use crate::transport::Transport;
 use sansws_core::close::{CloseCode, Closed};
-use sansws_core::config::AutoPong;
 use sansws_core::dial::{Reconnect, ReconnectOptions};
 use sansws_core::handshake::ClientHandshake;
 use sansws_core::http::Url;
@@ -180,8 +179,8 @@ impl<C: Connector> Client<C> {
     pub fn with(connector: C, url: Url, mut dial: ConnectOptions) -> Result<Self, Error> {
         let seed = connector.seed()?;
         // A client has no way to show control frames to anyone who could answer.
-        if dial.config.auto_pong == AutoPong::Off {
-            Arc::make_mut(&mut dial.config).auto_pong = AutoPong::On;
+        if !dial.config.auto_pong {
+            Arc::make_mut(&mut dial.config).auto_pong = true;
         }
         // Report at once what no attempt could send.
         ClientHandshake::new(&dial.config, &url, dial.options.clone(), seed.nonce())

@@ -273,14 +273,14 @@ macro_rules! reading {
 
             /// Receives the next message or control frame; `None` as for [`receive`](Self::receive).
             ///
-            /// Control frames are included with [`Config::control_frames`](sansws_core::config::Config::control_frames) or
-            /// [`AutoPong::Off`](sansws_core::config::AutoPong::Off). Those that arrive during another call, or while a handler
+            /// Control frames are included with [`Config::control_frames`](sansws_core::config::Config::control_frames), or with
+            /// [`auto_pong`](sansws_core::config::Config::auto_pong) off. Those that arrive during another call, or while a handler
             /// is busy, are kept in their place between messages: the newest 32.
             ///
             /// ```
             /// use sansws_async::{Result, SocketEvent, Transport, WebSocket};
             ///
-            /// // With `AutoPong::Off`: a pong is a sign of life of the application, not of the library.
+            /// // With `auto_pong` off: a pong is a sign of life of the application, not of the library.
             /// async fn echo<T: Transport>(mut socket: WebSocket<T>) -> Result {
             ///     while let Some(event) = socket.receive_event().await? {
             ///         match event {
@@ -428,7 +428,7 @@ macro_rules! writing {
             }
 
             /// Sends a pong of at most 125 bytes: the answer to a ping with
-            /// [`AutoPong::Off`](sansws_core::config::AutoPong::Off), with the payload of that ping, or an unsolicited sign of
+            /// [`auto_pong`](sansws_core::config::Config::auto_pong) off, with the payload of that ping, or an unsolicited sign of
             /// life (RFC 6455 section 5.5.3).
             pub async fn pong(&mut self, bytes: impl AsRef<[u8]>) -> Result<(), Error> {
                 let bytes = bytes.as_ref();

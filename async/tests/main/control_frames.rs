@@ -10,7 +10,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use sansws_async::{Result, SocketEvent, Upgrade};
-use sansws_core::config::{AutoPong, Config};
+use sansws_core::config::Config;
 use sansws_core::connection::Expired;
 use sansws_core::error::SendError;
 use sansws_core::message::Message;
@@ -18,7 +18,7 @@ use support::server::{KEY, open, output, pass};
 use support::wire::Wire;
 use support::{End, Got, frame, frames};
 
-fn config(auto_pong: AutoPong, control_frames: bool) -> Config {
+fn config(auto_pong: bool, control_frames: bool) -> Config {
     Config {
         auto_pong,
         control_frames,
@@ -28,7 +28,7 @@ fn config(auto_pong: AutoPong, control_frames: bool) -> Config {
 
 #[test]
 fn a_connection_that_does_not_answer_pings_shows_them_and_sends_the_callers_pongs() {
-    for auto_pong in [AutoPong::On, AutoPong::Off] {
+    for auto_pong in [true, false] {
         let mut end = End::new(true, config(auto_pong, false), None);
         assert_eq!(
             end.feed(&frame(0x89, b"ping", KEY)),
@@ -39,7 +39,7 @@ fn a_connection_that_does_not_answer_pings_shows_them_and_sends_the_callers_pong
             [Got::Pong(b"pong".into())]
         );
         let answers = frames(&end.output());
-        assert_eq!(answers.len(), usize::from(auto_pong == AutoPong::On));
+        assert_eq!(answers.len(), usize::from(auto_pong));
         end.connection.pong(b"own").unwrap();
         let sent = frames(&end.output());
         assert_eq!(
@@ -139,7 +139,7 @@ async fn attentive(upgrade: Upgrade<Wire>, busy: usize, seen: Seen) -> Result {
 fn control_frames_are_events_in_their_place_between_the_messages() {
     // At once; and while the handler was busy, so that all of it was read ahead.
     for busy in [0, 3] {
-        for auto_pong in [AutoPong::On, AutoPong::Off] {
+        for auto_pong in [true, false] {
             let seen = Seen::default();
             let handler = |upgrade| attentive(upgrade, busy, Rc::clone(&seen));
             let (wire, mut task, _gate) = open(config(auto_pong, true), handler);
@@ -164,9 +164,10 @@ fn control_frames_are_events_in_their_place_between_the_messages() {
                 .map(|frame| frame.payload.clone())
                 .collect();
             let once: [&[u8]; 3] = [b"0", b"1", b"2"];
-            match auto_pong {
-                AutoPong::Off => assert_eq!(pongs, once),
-                AutoPong::On => assert_eq!(pongs.len(), 2 * once.len()),
+            if auto_pong {
+                assert_eq!(pongs.len(), 2 * once.len());
+            } else {
+                assert_eq!(pongs, once);
             }
         }
     }
@@ -176,7 +177,7 @@ fn control_frames_are_events_in_their_place_between_the_messages() {
 fn of_many_control_frames_that_came_meanwhile_the_newest_are_kept() {
     let seen = Seen::default();
     let handler = |upgrade| attentive(upgrade, 3, Rc::clone(&seen));
-    let (wire, mut task, _gate) = open(config(AutoPong::Off, false), handler);
+    let (wire, mut task, _gate) = open(config(false, false), handler);
     let mut bytes = frame(0x81, b"first", KEY);
     for number in 0..10_000 {
         bytes.extend(frame(0x89, number.to_string().as_bytes(), KEY));
@@ -212,7 +213,7 @@ fn control_frames_that_come_while_messages_are_received_wait_for_who_asks() {
     for shown in [true, false] {
         let seen = Seen::default();
         let handler = |upgrade| late(upgrade, Rc::clone(&seen));
-        let (wire, mut task, _gate) = open(config(AutoPong::On, shown), handler);
+        let (wire, mut task, _gate) = open(config(true, shown), handler);
         for bytes in [
             frame(0x89, b"0", KEY),
             frame(0x81, b"one", KEY),

@@ -380,7 +380,7 @@ impl fmt::Debug for Inner {
 
 /// Returns two numbers of a seed.
 pub(super) fn draw(seed: Seed) -> [u64; 2] {
-    let [a, b, c, d, e, f, g, h, rest @ ..] = seed.nonce().0;
+    let [a, b, c, d, e, f, g, h, rest @ ..] = seed.nonce();
     [
         u64::from_be_bytes([a, b, c, d, e, f, g, h]),
         u64::from_be_bytes(rest),

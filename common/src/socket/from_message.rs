@@ -14,7 +14,7 @@ use sansws_core::message::Message;
 pub enum SocketEvent {
     /// A whole message.
     Message(Message),
-    /// A ping. The pong has been sent, unless it is [`AutoPong::Off`](sansws_core::config::AutoPong::Off).
+    /// A ping. The pong has been sent, unless [`Config::auto_pong`](sansws_core::config::Config::auto_pong) is off.
     Ping(Vec<u8>),
     /// A pong, solicited or not: to our `ping`, to a keepalive ping (then it is empty), or to none.
     Pong(Vec<u8>),

@@ -67,7 +67,7 @@ impl Connection {
         now: Instant,
         assembly: &'b mut Assembly,
         count: usize,
-    ) -> Step<'b> {
+    ) -> Step<Event<'b>> {
         self.receive_direct_timed(&|| now, assembly, count)
     }
 
@@ -78,7 +78,7 @@ impl Connection {
         clock: Clock<'_>,
         assembly: &'b mut Assembly,
         count: usize,
-    ) -> Step<'b> {
+    ) -> Step<Event<'b>> {
         self.offered(count, clock);
         self.times.keep(0);
         let done = self.take_direct(assembly, count);

@@ -17,7 +17,7 @@ pub enum Event<'b> {
     /// A chunk of a message; only from [`receive_piece`](super::Connection::receive_piece), and for the rest of a message of which a
     /// chunk was already returned.
     Piece(Chunk<'b>),
-    /// A ping; the pong is already queued, unless [`AutoPong::Off`](crate::config::AutoPong::Off).
+    /// A ping; the pong is already queued, unless [`Config::auto_pong`](crate::config::Config::auto_pong) is off.
     Ping(&'b [u8]),
     /// A pong, solicited or not.
     Pong(&'b [u8]),
@@ -27,14 +27,26 @@ pub enum Event<'b> {
 
 /// One step through the input.
 ///
-/// For an example see [`Connection`](super::Connection).
+/// The events are those of a connection or, from the first byte on, those of an endpoint. For an example see
+/// [`Connection`](super::Connection).
 #[derive(Debug, PartialEq, Eq)]
 #[must_use = "`consumed` bytes must be dropped from the front of the input"]
-pub struct Step<'b> {
+pub struct Step<E> {
     /// Number of bytes at the front of the input that are processed, once the event is dropped.
     pub consumed: usize,
     /// The event; `None` when more input is needed.
-    pub event: Option<Event<'b>>,
+    pub event: Option<E>,
     /// Whether the event's message is in the assembly: take it from there to own it without a copy.
     pub assembled: bool,
+}
+
+impl<E> Step<E> {
+    /// Returns the step without an event.
+    pub(super) const fn nothing(consumed: usize) -> Self {
+        Self {
+            consumed,
+            event: None,
+            assembled: false,
+        }
+    }
 }

@@ -208,7 +208,7 @@ impl Connection {
         now: Instant,
         input: &'b mut [u8],
         assembly: &'b mut Assembly,
-    ) -> Result<Step<'b>, Violation> {
+    ) -> Result<Step<Event<'b>>, Violation> {
         self.step(&|| now, input, assembly, Mode::Whole)
     }
 
@@ -220,7 +220,7 @@ impl Connection {
         now: Instant,
         input: &'b mut [u8],
         assembly: &'b mut Assembly,
-    ) -> Result<Step<'b>, Violation> {
+    ) -> Result<Step<Event<'b>>, Violation> {
         self.step(&|| now, input, assembly, Mode::Pieces)
     }
 
@@ -232,7 +232,7 @@ impl Connection {
         input: &'b mut [u8],
         assembly: &'b mut Assembly,
         pieces: bool,
-    ) -> Result<Step<'b>, Violation> {
+    ) -> Result<Step<Event<'b>>, Violation> {
         let mode = if pieces { Mode::Pieces } else { Mode::Whole };
         self.step(clock, input, assembly, mode)
     }
@@ -249,7 +249,7 @@ impl Connection {
         input: &'b mut [u8],
         assembly: &'b mut Assembly,
         mode: Mode,
-    ) -> Result<Step<'b>, Violation> {
+    ) -> Result<Step<Event<'b>>, Violation> {
         self.offered(input.len(), clock);
         let (consumed, found) = match self.find(input, assembly, mode) {
             Ok(found) => found,

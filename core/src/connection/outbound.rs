@@ -8,7 +8,6 @@ use alloc::vec::Vec;
 use super::compression::Compression;
 use super::{Connection, Effect, HeldPong, Input, State, output::LARGE};
 use crate::close::{CloseCode, cut_reason};
-use crate::config::AutoPong;
 use crate::error::SendError;
 use crate::frame::{Header, Opcode};
 use crate::mask::Mask;
@@ -115,7 +114,7 @@ impl Connection {
         self.send_control(Opcode::Ping, bytes)
     }
 
-    /// Sends a pong of at most 125 bytes. Pings are answered automatically, unless [`AutoPong::Off`].
+    /// Sends a pong of at most 125 bytes. Pings are answered automatically, unless [`Config::auto_pong`](crate::config::Config::auto_pong) is off.
     pub fn pong(&mut self, bytes: &[u8]) -> Result<(), SendError> {
         self.send_control(Opcode::Pong, bytes)
     }
@@ -156,7 +155,7 @@ impl Connection {
 
     /// Answers a ping, now or when there is room.
     pub(super) fn pinged(&mut self, payload: &[u8]) {
-        if self.config.auto_pong == AutoPong::Off {
+        if !self.config.auto_pong {
             return;
         }
         if self.pong.is_none() && self.output.queued() < PONG_ROOM {

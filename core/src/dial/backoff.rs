@@ -45,7 +45,8 @@ impl Backoff {
 /// Consecutive attempts, and the waits between them.
 ///
 /// ```
-/// use sansws_core::dial::{Backoff, Retries};
+/// use sansws_core::dial::Backoff;
+/// use sansws_core::internal::Retries;
 /// use sansws_core::random::Seed;
 /// use sansws_core::time::Duration;
 ///

@@ -9,9 +9,9 @@
 //! | `reconnect` | whether a client reconnects, and when |
 
 mod attempts;
-mod backoff;
+pub(crate) mod backoff;
 mod reconnect;
 
 pub use attempts::{ATTEMPT_DELAY, Attempt, Attempts};
-pub use backoff::{Backoff, Retries};
+pub use backoff::Backoff;
 pub use reconnect::{Ended, Next, Reconnect, ReconnectOptions};

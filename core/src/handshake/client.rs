@@ -18,7 +18,6 @@ use crate::http::field::{has_token, is_host, is_token};
 use crate::http::{
     HeadError, Headers, Response, ResponseHead, Scan, Url, parse_response, response,
 };
-use crate::random::Nonce;
 
 /// Additions to a client's request.
 ///
@@ -173,7 +172,7 @@ impl ClientHandshake {
         config: &Arc<Config>,
         url: &Url,
         options: ClientOptions,
-        nonce: Nonce,
+        nonce: [u8; 16],
     ) -> Result<Self, InvalidInput> {
         response::check_fields(&options.fields)?;
         let host = host(&options.fields)?;

@@ -8,8 +8,6 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha1_smol::Sha1;
 
-use crate::random::Nonce;
-
 /// 1.3: "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
@@ -33,8 +31,8 @@ pub fn accept_key(key: &[u8]) -> String {
 }
 
 /// Returns the key for `nonce`.
-pub(super) fn encode_key(nonce: Nonce) -> String {
-    STANDARD.encode(nonce.0)
+pub(super) fn encode_key(nonce: [u8; 16]) -> String {
+    STANDARD.encode(nonce)
 }
 
 #[cfg(test)]
@@ -44,7 +42,7 @@ mod tests {
     #[test]
     fn four_two_one_keys_are_16_bytes_in_base64() {
         assert!(is_key(b"dGhlIHNhbXBsZSBub25jZQ=="));
-        assert!(is_key(encode_key(Nonce([255; 16])).as_bytes()));
+        assert!(is_key(encode_key([255; 16]).as_bytes()));
         let wrong: &[&[u8]] = &[
             b"",
             b"dGhlIHNhbXBsZSBub25jZQ=",

@@ -13,6 +13,7 @@ use core::str::FromStr;
 
 use super::Headers;
 use super::field::{Malformed, is_host, is_token_byte};
+use crate::error::InvalidInput;
 
 /// Networks that are trusted.
 ///
@@ -60,7 +61,7 @@ pub enum TrustedHeaders {
 
 impl Trusted {
     /// Networks such as `10.0.0.0/8`, `::1` or `fd00::/8`. Without any, no proxy is trusted.
-    pub fn new<N: AsRef<str>>(networks: impl IntoIterator<Item = N>) -> Result<Self, BadNetwork> {
+    pub fn new<N: AsRef<str>>(networks: impl IntoIterator<Item = N>) -> Result<Self, InvalidInput> {
         let networks = networks.into_iter().map(|network| network.as_ref().parse());
         Ok(Self {
             networks: networks.collect::<Result<_, _>>()?,
@@ -82,17 +83,6 @@ impl Trusted {
             .any(|network| network.contains(address))
     }
 }
-
-/// The text is not a network: an address, or an address, `/` and the number of its significant bits.
-///
-/// ```
-/// use sansws_core::http::forwarded::{BadNetwork, Trusted};
-///
-/// assert_eq!(Trusted::new(["10.0.0.0/33"]).unwrap_err(), BadNetwork);
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
-#[error("expected a network such as 10.0.0.0/8")]
-pub struct BadNetwork;
 
 /// An address and the number of its significant bits.
 ///
@@ -118,14 +108,14 @@ impl Network {
 }
 
 impl FromStr for Network {
-    type Err = BadNetwork;
+    type Err = InvalidInput;
 
-    fn from_str(text: &str) -> Result<Self, BadNetwork> {
+    fn from_str(text: &str) -> Result<Self, InvalidInput> {
         let (address, length) = match text.split_once('/') {
             Some((address, length)) => (address, Some(length)),
             None => (text, None),
         };
-        let address: IpAddr = address.parse().map_err(|_| BadNetwork)?;
+        let address: IpAddr = address.parse().map_err(|_| InvalidInput::BadNetwork)?;
         let (before, most) = if address.is_ipv4() {
             (96, 32)
         } else {
@@ -136,12 +126,12 @@ impl FromStr for Network {
             Some(digits)
                 if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) =>
             {
-                digits.parse().map_err(|_| BadNetwork)?
+                digits.parse().map_err(|_| InvalidInput::BadNetwork)?
             }
-            Some(_) => return Err(BadNetwork),
+            Some(_) => return Err(InvalidInput::BadNetwork),
         };
         if length > most {
-            return Err(BadNetwork);
+            return Err(InvalidInput::BadNetwork);
         }
         let mask = !u128::MAX.checked_shr(before + length).unwrap_or(0);
         Ok(Self {

@@ -234,7 +234,7 @@ pub struct RequestHead {
 ///
 /// ```
 /// use sansws_core::config::Limits;
-/// use sansws_core::http::parse_response;
+/// use sansws_core::internal::parse_response;
 ///
 /// let head = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 30\r\n\r\n";
 /// let head = parse_response(head, &Limits::default())?;

@@ -10,7 +10,7 @@ pub(crate) mod exposition;
 #[doc(hidden)]
 pub mod field;
 pub mod forwarded;
-mod head;
+pub(crate) mod head;
 mod join;
 mod reading;
 pub(crate) mod response;
@@ -18,8 +18,8 @@ mod status;
 pub(crate) mod url;
 
 pub use credentials::Credentials;
-pub use head::{HeadError, Headers, RequestHead, ResponseHead, parse_request, parse_response};
-pub(crate) use head::{Scan, is_secret};
+pub use head::{HeadError, Headers, RequestHead, parse_request};
+pub(crate) use head::{ResponseHead, Scan, is_secret, parse_response};
 pub use response::Response;
 pub use status::reason;
 pub use url::Url;

@@ -60,7 +60,7 @@ pub struct LocalHub {
 impl LocalHub {
     /// Creates a hub without channels. The seed must be fresh entropy: it distinguishes earlier positions and ids.
     pub fn new(seed: Seed, options: Arc<HubOptions>) -> Self {
-        let [a, b, c, d, e, f, g, h, rest @ ..] = seed.nonce().0;
+        let [a, b, c, d, e, f, g, h, rest @ ..] = seed.nonce();
         let node = NodeId(u64::from_be_bytes([a, b, c, d, e, f, g, h]));
         Self {
             hub: Hub::new(node, Arc::clone(&options)),

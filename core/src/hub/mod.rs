@@ -53,7 +53,7 @@
 
 mod backplane;
 mod broker;
-mod callback;
+pub(crate) mod callback;
 mod capacity;
 mod channel;
 mod closing;
@@ -92,7 +92,7 @@ pub use backplane::{
     PresenceChange, Present, Published, Query, QueryResult, RecoveryFailure, Target, Token,
 };
 pub use broker::Broker;
-pub use callback::{Callback, Envelope, Format, Notices};
+pub use callback::{Callback, Format};
 pub use error::HubError;
 use filter::Filters;
 pub use filter::{Filter, FilterError};

@@ -1,6 +1,7 @@
 //! Who a request came from: what proxies say, and what strangers put in front of it. RFC 7239 sections 4 and 6.
 
-use sansws_core::http::forwarded::{BadNetwork, Network, Trusted, TrustedHeaders, client};
+use sansws_core::error::InvalidInput;
+use sansws_core::http::forwarded::{Network, Trusted, TrustedHeaders, client};
 
 /// What `client` finds for a peer, as "address secure host".
 fn found(peer: &str, headers: TrustedHeaders, fields: &[(&str, &str)]) -> String {
@@ -310,8 +311,12 @@ fn networks() {
         "a",
         "::1/8/8",
     ] {
-        assert_eq!(bad.parse::<Network>(), Err(BadNetwork), "{bad}");
-        assert_eq!(Trusted::new([bad]), Err(BadNetwork));
+        assert_eq!(
+            bad.parse::<Network>(),
+            Err(InvalidInput::BadNetwork),
+            "{bad}"
+        );
+        assert_eq!(Trusted::new([bad]), Err(InvalidInput::BadNetwork));
     }
     assert!(!Trusted::default().contains("10.0.0.1".parse().unwrap()));
 }

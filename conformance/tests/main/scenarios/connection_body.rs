@@ -449,7 +449,7 @@ fn who_asks_for_control_frames_sees_them_and_the_round_trip_is_known() {
     use ws::SocketEvent::{Message, Pong};
     runtime::block_on(async {
         let off = ws::Config {
-            auto_pong: ws::AutoPong::Off,
+            auto_pong: false,
             ..ws::Config::default()
         };
         let server = Server::bind("127.0.0.1:0").await.unwrap();

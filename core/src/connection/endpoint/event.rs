@@ -31,7 +31,7 @@ pub enum EndpointEvent<'b> {
     Binary(&'b [u8]),
     /// A chunk of a message; see [`Connection::receive_piece`](crate::connection::Connection::receive_piece).
     Piece(Chunk<'b>),
-    /// A ping; the pong is already queued, unless [`AutoPong::Off`](crate::config::AutoPong::Off).
+    /// A ping; the pong is already queued, unless [`Config::auto_pong`](crate::config::Config::auto_pong) is off.
     Ping(&'b [u8]),
     /// A pong, solicited or not.
     Pong(&'b [u8]),
@@ -48,30 +48,6 @@ impl<'b> From<Received<'b>> for EndpointEvent<'b> {
             Received::Ping(bytes) => Self::Ping(bytes),
             Received::Pong(bytes) => Self::Pong(bytes),
             Received::Close(close) => Self::Close(close),
-        }
-    }
-}
-
-/// One step through the input.
-///
-/// For an example see [`Endpoint`](super::Endpoint).
-#[derive(Debug, PartialEq, Eq)]
-#[must_use = "`consumed` octets must be dropped from the front of the input"]
-pub struct EndpointStep<'b> {
-    /// Number of bytes at the front of the input that are processed, once the event is dropped.
-    pub consumed: usize,
-    /// The event; `None` when more input is needed.
-    pub event: Option<EndpointEvent<'b>>,
-    /// Whether the event's message is in the assembly: take it from there to own it without a copy.
-    pub assembled: bool,
-}
-
-impl EndpointStep<'_> {
-    pub(super) const fn nothing(consumed: usize) -> Self {
-        Self {
-            consumed,
-            event: None,
-            assembled: false,
         }
     }
 }

@@ -4,14 +4,14 @@
 
 mod event;
 
-pub use event::{EndpointEvent, EndpointStep, PeerError};
+pub use event::{EndpointEvent, PeerError};
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::Step;
 use super::deadline::{Expired, SendProgress};
-use super::event::Step as Taken;
 use super::output::Output;
 use super::{Connection, State, TransportAction};
 use crate::close::CloseCode;
@@ -204,7 +204,7 @@ impl Endpoint {
         now: Instant,
         input: &'b mut [u8],
         assembly: &'b mut Assembly,
-    ) -> Result<EndpointStep<'b>, PeerError> {
+    ) -> Result<Step<EndpointEvent<'b>>, PeerError> {
         self.step(now, input, assembly, false)
     }
 
@@ -217,7 +217,7 @@ impl Endpoint {
         now: Instant,
         input: &'b mut [u8],
         assembly: &'b mut Assembly,
-    ) -> Result<EndpointStep<'b>, PeerError> {
+    ) -> Result<Step<EndpointEvent<'b>>, PeerError> {
         self.step(now, input, assembly, true)
     }
 
@@ -228,7 +228,7 @@ impl Endpoint {
         input: &'b mut [u8],
         assembly: &'b mut Assembly,
         pieces: bool,
-    ) -> Result<EndpointStep<'b>, PeerError> {
+    ) -> Result<Step<EndpointEvent<'b>>, PeerError> {
         let Stage::Open(connection) = &mut self.stage else {
             return self.shake_hands(now, input);
         };
@@ -237,15 +237,15 @@ impl Endpoint {
         } else {
             connection.receive(now, input, assembly)
         };
-        if self.ended && !matches!(step, Ok(Taken { event: Some(_), .. })) {
+        if self.ended && !matches!(step, Ok(Step { event: Some(_), .. })) {
             end(connection);
         }
-        let Taken {
+        let Step {
             consumed,
             event,
             assembled,
         } = step?;
-        Ok(EndpointStep {
+        Ok(Step {
             consumed,
             event: event.map(EndpointEvent::from),
             assembled,
@@ -257,19 +257,19 @@ impl Endpoint {
         &mut self,
         now: Instant,
         input: &[u8],
-    ) -> Result<EndpointStep<'b>, PeerError> {
+    ) -> Result<Step<EndpointEvent<'b>>, PeerError> {
         let (consumed, event) = match &mut self.stage {
             Stage::Awaiting {
                 handshake,
                 config,
                 until,
             } => match handshake.receive(input) {
-                Ok(None) if !self.ended => return Ok(EndpointStep::nothing(0)),
+                Ok(None) if !self.ended => return Ok(Step::nothing(0)),
                 Ok(None) => {
                     self.stage = Stage::Over;
                     // A peer that sends nothing does nothing wrong.
                     return if input.is_empty() {
-                        Ok(EndpointStep::nothing(0))
+                        Ok(Step::nothing(0))
                     } else {
                         Err(Refusal::Malformed.into())
                     };
@@ -288,7 +288,7 @@ impl Endpoint {
                 }
             },
             Stage::Dialing(dialing) => match dialing.handshake.receive(input, self.ended) {
-                Ok(None) => return Ok(EndpointStep::nothing(0)),
+                Ok(None) => return Ok(Step::nothing(0)),
                 Ok(Some((ServerAnswer::Open(opened), length))) => {
                     let Dialing { config, seed, .. } = dialing.as_ref();
                     let (config, seed) = (Arc::clone(config), *seed);
@@ -311,13 +311,13 @@ impl Endpoint {
                 }
             },
             // The bytes after the request belong to the connection, if there will be one.
-            Stage::Deciding { .. } => return Ok(EndpointStep::nothing(0)),
+            Stage::Deciding { .. } => return Ok(Step::nothing(0)),
             // Input after a refusal is ignored.
             Stage::Refusing { .. } | Stage::Open(_) | Stage::Over => {
-                return Ok(EndpointStep::nothing(input.len()));
+                return Ok(Step::nothing(input.len()));
             }
         };
-        Ok(EndpointStep {
+        Ok(Step {
             consumed,
             event: Some(event),
             assembled: false,
