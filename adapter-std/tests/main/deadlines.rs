@@ -310,3 +310,30 @@ fn two_ends_that_both_send_without_reading_do_not_wait_for_each_other() {
     drop(socket);
     assert_eq!(server.join().unwrap(), 12 << 20);
 }
+
+#[test]
+fn what_arrived_between_calls_is_read_before_the_peer_is_judged() {
+    let close = ms(50);
+    let (mut socket, mut peer) = pair(Timeouts { close, ..none() });
+    socket.start_close(Some(CloseCode::NORMAL), "");
+    assert_eq!(read_frame(&mut peer).0, CLOSE);
+    peer.write_all(&frame(CLOSE, &[3, 232])).unwrap();
+    std::thread::sleep(2 * close);
+    assert_eq!(socket.receive().unwrap(), None);
+    assert!(socket.closed().unwrap().clean);
+
+    let pong = Duration::from_secs(1);
+    let (mut socket, mut peer) = pair(Timeouts {
+        ping: Some(ms(10)),
+        pong: Some(pong),
+        ..none()
+    });
+    let late = socket.receive_timeout(ms(100)).unwrap_err();
+    assert!(matches!(&late, Error::Io(_)), "{late}");
+    // The pong comes while nobody waits for it.
+    assert_eq!(read_frame(&mut peer).0, PING);
+    peer.write_all(&frame(PONG, b"")).unwrap();
+    std::thread::sleep(pong);
+    let late = socket.receive_timeout(ms(1)).unwrap_err();
+    assert!(matches!(&late, Error::Io(_)), "{late}");
+}

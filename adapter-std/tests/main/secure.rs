@@ -1,11 +1,17 @@
 //! TLS: clients, servers, and halves that two threads use over one session.
 
+use std::io::Write;
+use std::net::TcpStream;
 use std::sync::Arc;
+use std::sync::mpsc::channel;
 use std::thread;
 
-use sansws_std::{ConnectOptions, Error, Listener, Message, Result, Server, Upgrade, connect};
+use sansws_std::tls::rustls;
+use sansws_std::{
+    ConnectOptions, Error, Listener, Message, Result, Server, Upgrade, connect, connect_over,
+};
 
-use crate::support::{Certs, Running, echo};
+use crate::support::{Certs, Running, echo, masked};
 
 fn secure(certs: &Certs, handler: fn(Upgrade) -> Result) -> (Running, String) {
     let listener = Listener::bind("127.0.0.1:0").unwrap().tls(certs.server());
@@ -102,5 +108,34 @@ fn a_plain_client_of_a_tls_server_is_told_nothing_and_others_are_served() {
     assert_eq!(socket.receive_text().unwrap().as_deref(), Some("a"));
     drop(socket);
     assert_eq!(Arc::new(running.handle.metrics()).accepted, 2);
+    running.close();
+}
+
+#[test]
+fn what_arrived_before_a_broken_record_is_received() {
+    let (tell, told) = channel();
+    let handler = move |upgrade: Upgrade| {
+        let mut socket = upgrade.accept()?;
+        let first = socket.receive_text().unwrap_or_default();
+        tell.send(first.unwrap_or_default()).unwrap();
+        Ok(socket.receive().map(drop)?)
+    };
+    let certs = Certs::new();
+    let listener = Listener::bind("127.0.0.1:0").unwrap().tls(certs.server());
+    let running = Running::of(Server::new(listener), handler);
+    let name = "localhost".try_into().unwrap();
+    let tls = rustls::ClientConnection::new(certs.client(), name).unwrap();
+    let tcp = TcpStream::connect(running.address).unwrap();
+    let stream = rustls::StreamOwned::new(tls, tcp);
+    let socket = connect_over(stream, "wss://localhost/", ConnectOptions::default()).unwrap();
+    let mut stream = socket.into_inner().unwrap().0;
+    let message = masked(1, b"last words");
+    stream.conn.writer().write_all(&message).unwrap();
+    let mut records = Vec::new();
+    stream.conn.write_tls(&mut records).unwrap();
+    records.extend([23, 3, 3, 0, 32]);
+    records.extend([0; 32]);
+    stream.sock.write_all(&records).unwrap();
+    assert_eq!(told.recv().unwrap(), "last words");
     running.close();
 }

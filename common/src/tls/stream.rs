@@ -11,6 +11,8 @@ use rustls::Connection;
 pub struct TlsStream {
     connection: Connection,
     outer: Option<Box<Self>>,
+    /// Why nothing follows what was decrypted.
+    failed: Option<io::Error>,
 }
 
 /// The stream under TLS.
@@ -57,7 +59,11 @@ where
 impl TlsStream {
     /// Starts TLS on a socket, or inside the TLS that it already has.
     pub const fn new(connection: Connection, outer: Option<Box<Self>>) -> Self {
-        Self { connection, outer }
+        Self {
+            connection,
+            outer,
+            failed: None,
+        }
     }
 
     pub const fn connection(&self) -> &Connection {
@@ -69,7 +75,8 @@ impl TlsStream {
         (&mut self.connection, Below { socket, outer })
     }
 
-    /// Reads decrypted data; records that make none are processed on the way.
+    /// Reads decrypted data; records that make none are processed on the way. An alert or a broken record ends what arrived before it, and does
+    /// not undo that.
     pub fn read<S>(&mut self, socket: &S, into: &mut [u8]) -> io::Result<usize>
     where
         for<'s> &'s S: Read + Write,
@@ -79,7 +86,15 @@ impl TlsStream {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 read => return read,
             }
-            self.receive(socket)?;
+            if let Some(error) = self.failed.take() {
+                return Err(error);
+            }
+            match self.receive(socket) {
+                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                    self.failed = Some(error);
+                }
+                received => drop(received?),
+            }
         }
     }
 

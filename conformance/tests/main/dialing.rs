@@ -1,7 +1,7 @@
 //! How a client comes to a connection, over real sockets and on both runtimes: names and passwords, refusals, `https://` proxies,
 //! addresses that do not answer.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -52,6 +52,32 @@ impl Peer {
                     answer(&mut tls, &RequestKind { head, name });
                 }
             }
+        });
+        Self {
+            port,
+            thread: Some(thread),
+        }
+    }
+
+    /// Serves one connection: sends these last bytes, and with them a record that nobody can decrypt.
+    fn breaks_off(tls: Arc<ServerConfig>, last: &'static [u8]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let thread = std::thread::spawn(move || {
+            let (tcp, _) = listener.accept().unwrap();
+            let stream = StreamOwned::new(ServerConnection::new(tls).unwrap(), tcp);
+            let upgrade = sansws_std::accept(stream, Arc::default()).unwrap();
+            let mut stream = upgrade.accept().unwrap().into_inner().unwrap().0;
+            stream.conn.writer().write_all(last).unwrap();
+            let mut records = Vec::new();
+            while stream.conn.wants_write() {
+                stream.conn.write_tls(&mut records).unwrap();
+            }
+            records.extend([23, 3, 3, 0, 32]);
+            records.extend([0; 32]);
+            stream.sock.write_all(&records).unwrap();
+            // The client ends TCP.
+            let _ = stream.sock.read_to_end(&mut Vec::new());
         });
         Self {
             port,

@@ -89,6 +89,8 @@ pub(super) struct Flags {
     ended: bool,
     /// Since the last wait, all input that had arrived was read.
     drained: bool,
+    /// Since something is due, input was read.
+    looked: bool,
     /// An iterator of messages has returned its last item.
     pub(super) over: bool,
     /// Other threads may use it: a wait must notice what they change.

@@ -5,6 +5,7 @@
 use sansws_common::error::{Error, Result};
 
 use super::{Engine, Flushed};
+use crate::clock::now;
 use crate::poll::Interest;
 use crate::stream::ByteStream;
 
@@ -37,10 +38,23 @@ impl<S: ByteStream> Engine<S> {
                 }
                 return Step::Wait(Interest::WRITE);
             }
-            if !self.tick() && !self.fill() {
+            if !self.judge() && !self.fill() {
                 return Step::Wait(self.interest(true));
             }
         }
+    }
+
+    /// Does what is due, after one read: the caller may have been busy since the peer answered. Returns whether anything happened.
+    fn judge(&mut self) -> bool {
+        let is_due = self.deadline().is_some_and(|at| at <= now());
+        if is_due && !std::mem::replace(&mut self.flags.looked, true) {
+            self.may_have_input();
+            if self.fill() {
+                return true;
+            }
+        }
+        self.flags.looked = false;
+        self.tick()
     }
 
     /// Writes output, and meanwhile reads ahead; returns what to wait for, unless something happened.

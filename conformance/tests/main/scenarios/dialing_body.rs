@@ -260,3 +260,21 @@ fn an_address_of_a_proxy_that_does_not_answer_does_not_keep_from_the_next_one() 
         }
     });
 }
+
+#[test]
+fn what_arrived_before_a_broken_record_is_received() {
+    let certs = Certs::new();
+    let peer = Peer::breaks_off(server_tls(&certs), b"\x81\x0alast words");
+    let url = format!("wss://localhost:{}/", peer.port);
+    runtime::block_on(async {
+        let mut socket = ws::connect(&url, trusting(&certs)).await.unwrap();
+        let text = socket.receive_text().await.unwrap();
+        assert_eq!(text.as_deref(), Some("last words"));
+        let error = socket.receive().await.unwrap_err();
+        assert!(
+            matches!(&error, Error::Io(error) if error.kind() == ErrorKind::InvalidData),
+            "{error}"
+        );
+    });
+    peer.finish();
+}
