@@ -462,7 +462,8 @@ macro_rules! writing {
                 Ok(self.shared.engine().closed().cloned())
             }
 
-            /// Starts to close and returns at once: receive until the end, or call [`close`](Self::close) to wait for it.
+            /// Starts to close and returns at once: receive until the end, or call [`close`](Self::close) to wait for it. As much as the
+            /// transport takes is written at once; [`Timeouts::close`](sansws_core::config::Timeouts::close) runs from this call on.
             pub fn start_close(&mut self, code: Option<CloseCode>, reason: &str) {
                 self.shared.engine().start_close(code, reason);
             }

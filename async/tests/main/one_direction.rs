@@ -297,6 +297,23 @@ fn a_normal_close_and_a_broken_protocol_are_told_to_who_sends_too() {
 }
 
 #[test]
+fn a_close_that_is_started_is_written_before_the_next_call() {
+    let (wire, mut socket) = client(Config::default());
+    socket.start_close(None, "");
+    assert_eq!(frames(&wire.take())[0].opcode, 8);
+
+    // The rest of what a full transport did not take follows with the next call.
+    let (wire, mut socket) = client(Config::default());
+    wire.state().room = 0;
+    socket.start_close(None, "");
+    assert!(wire.take().is_empty());
+    wire.state().room = usize::MAX;
+    let mut receiving = Task::new(async move { socket.receive().await });
+    receiving.run();
+    assert_eq!(frames(&wire.take())[0].opcode, 8);
+}
+
+#[test]
 fn a_send_that_is_blocked_answers_pings_and_notices_a_close() {
     for split in [false, true] {
         let (wire, socket) = client(Config::default());

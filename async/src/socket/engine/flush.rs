@@ -3,7 +3,7 @@
 //! Knows no frame.
 
 use std::io::{self, IoSlice};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use crate::socket::buffer;
 use crate::socket::engine::Engine;
@@ -29,6 +29,22 @@ impl<T: Transport> Engine<T> {
     fn poll_flush_all(&mut self, cx: &Context<'_>, role: WakerRole) -> Poll<()> {
         let joint = self.wakers.enter(role, cx);
         let cx = &mut Context::from_waker(joint.as_ref().unwrap_or_else(|| cx.waker()));
+        let wrote = ready!(self.poll_written(cx));
+        if wrote && joint.is_some() {
+            self.wakers.wake_others(role);
+        }
+        Poll::Ready(())
+    }
+
+    /// Writes as much of the queued output as the transport takes at once, and wakes all tasks that wait: they write the rest.
+    pub(super) fn flush_at_once(&mut self) {
+        let _ = self.poll_written(&mut Context::from_waker(Waker::noop()));
+        // The transport may have forgotten whom to wake.
+        self.wakers.wake_all();
+    }
+
+    /// Writes all queued output; returns whether there was any.
+    fn poll_written(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         let wrote = match ready!(self.poll_write_all(cx)) {
             Ok(wrote) => wrote,
             Err(error) => {
@@ -43,10 +59,7 @@ impl<T: Transport> Engine<T> {
         if let Some(buffer) = self.connection.reclaim() {
             buffer::give_writer(buffer);
         }
-        if wrote && joint.is_some() {
-            self.wakers.wake_others(role);
-        }
-        Poll::Ready(())
+        Poll::Ready(wrote)
     }
 
     fn poll_write_all(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {

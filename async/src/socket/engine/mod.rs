@@ -476,8 +476,8 @@ impl<T: Transport> Engine<T> {
             self.said = code.map_or(1005, CloseCode::get);
             self.ahead.clear();
             self.leave_hub();
-            // The task that waits for the connection writes the Close frame.
-            self.wakers.wake_all();
+            // The timeout runs from now on, whenever the application polls again.
+            self.flush_at_once();
         }
     }
 
