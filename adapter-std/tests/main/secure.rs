@@ -54,6 +54,15 @@ fn a_stranger_is_not_trusted() {
 }
 
 #[test]
+fn a_secure_client_of_a_plain_port_says_what_to_do() {
+    let running = Running::of(Server::bind("127.0.0.1:0").unwrap(), echo);
+    let url = format!("wss://localhost:{}/", running.address.port());
+    let error = connect(&url, trusting(&Certs::new(), &running)).unwrap_err();
+    assert!(error.to_string().ends_with("with ws://"), "{error}");
+    running.close();
+}
+
+#[test]
 fn halves_send_and_receive_at_once() {
     let certs = Certs::new();
     let (running, url) = secure(&certs, echo);

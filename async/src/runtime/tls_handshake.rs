@@ -10,7 +10,7 @@ use super::byte_stream::FuturesIo;
 use super::stream::Stream;
 use super::tls_stream::TlsStream;
 use crate::error::{Error, Result};
-use crate::tls::{loaded_client, server_name, shared_client};
+use crate::tls::{explain, loaded_client, server_name, shared_client};
 
 /// Performs the TLS handshake with `host` over TCP, or inside the TLS of a proxy; without settings, it trusts the system's roots.
 pub(crate) async fn connect<R: Runtime>(
@@ -29,12 +29,12 @@ pub(crate) async fn connect<R: Runtime>(
     let (connector, name) = (TlsConnector::from(config), server_name(host)?);
     Ok(match stream {
         Stream::Tcp(tcp) => {
-            let tls = connector.connect(name, FuturesIo(tcp)).await?;
-            Stream::Tls(Box::new(TlsStream::new(tls)))
+            let tls = connector.connect(name, FuturesIo(tcp)).await;
+            Stream::Tls(Box::new(TlsStream::new(tls.map_err(explain)?)))
         }
         Stream::Tls(tls) => {
-            let tls = connector.connect(name, FuturesIo(*tls)).await?;
-            Stream::TlsInTls(Box::new(TlsStream::new(tls)))
+            let tls = connector.connect(name, FuturesIo(*tls)).await;
+            Stream::TlsInTls(Box::new(TlsStream::new(tls.map_err(explain)?)))
         }
         _ => {
             return Err(Error::other("TLS needs TCP, or the TLS of a proxy"));

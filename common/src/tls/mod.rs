@@ -5,6 +5,7 @@
 #[doc(hidden)]
 pub mod stream;
 
+use std::io;
 use std::sync::Arc;
 
 pub use rustls;
@@ -114,6 +115,20 @@ pub fn system_client(identity: Option<Identity>) -> Result<Arc<ClientConfig>, Er
 pub fn webpki_client(identity: Option<Identity>) -> Result<Arc<ClientConfig>, Error> {
     let roots = webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect();
     client_of(roots, identity)
+}
+
+/// Says what to do about a failed handshake where the error of rustls does not.
+#[doc(hidden)]
+pub fn explain(error: io::Error) -> io::Error {
+    use rustls::{Error as Tls, InvalidMessage};
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+    match inner {
+        Some(Tls::InvalidMessage(InvalidMessage::InvalidContentType)) => io::Error::new(
+            error.kind(),
+            "the peer does not speak TLS: connect to a plain port with ws://",
+        ),
+        _ => error,
+    }
 }
 
 /// The settings of connections that name none.

@@ -6,6 +6,8 @@ use std::io::{self, IoSlice, Read, Write};
 
 use rustls::Connection;
 
+use super::explain;
+
 /// The state of TLS on one connection, perhaps inside the TLS of a proxy. The socket is passed to each call.
 #[derive(Debug)]
 pub struct TlsStream {
@@ -108,7 +110,8 @@ impl TlsStream {
         if let Err(error) = connection.process_new_packets() {
             // The peer is told why.
             let _ = self.flush(socket);
-            return Err(io::Error::new(io::ErrorKind::InvalidData, error));
+            let error = io::Error::new(io::ErrorKind::InvalidData, error);
+            return Err(explain(error));
         }
         Ok(count)
     }

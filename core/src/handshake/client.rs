@@ -67,6 +67,9 @@ pub enum Failure {
     /// Not HTTP.
     #[error("the response is malformed")]
     Malformed,
+    /// An alert of TLS in place of HTTP.
+    #[error("the server speaks TLS on this port: use wss://")]
+    Tls,
     /// The head is longer than [`Limits::head`](crate::config::Limits::head) or has too many fields.
     #[error("the response head is too large")]
     HeadTooLarge,
@@ -260,7 +263,13 @@ impl ClientHandshake {
                 });
             }
             let rest = input.get(self.passed..).unwrap_or_default();
-            let Some(length) = self.scan.find(rest, &self.config.limits)? else {
+            let failed = |error| match error {
+                // RFC 8446 5.1: the content type `alert`.
+                HeadError::Malformed if rest.first() == Some(&21) => Failure::Tls,
+                error => error.into(),
+            };
+            let found = self.scan.find(rest, &self.config.limits);
+            let Some(length) = found.map_err(failed)? else {
                 return if ended {
                     Err(Failure::EndOfInput)
                 } else {

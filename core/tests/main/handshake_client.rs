@@ -345,6 +345,19 @@ fn a_client_checks_each_sentence_of_section_4_1() {
     }
 }
 
+#[test]
+fn an_alert_of_tls_says_that_the_scheme_is_wrong() {
+    for version in 0..=4 {
+        let alert = [21, 3, version, 0, 2, 2, 70];
+        assert_eq!(answered(&alert, true), Err(Failure::Tls));
+    }
+    // A handshake record is no answer to a request in clear.
+    assert_eq!(
+        answered(&[22, 3, 3, 0, 1, 0], true),
+        Err(Failure::Malformed)
+    );
+}
+
 fn refused(bytes: &str, ended: bool) -> Option<Response> {
     match answered(bytes.as_bytes(), ended).unwrap() {
         Some((ServerAnswer::Refused(response), _)) => Some(response),
