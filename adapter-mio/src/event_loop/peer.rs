@@ -180,6 +180,17 @@ pub(super) enum Flushed {
 /// Number of slices in a vectored write.
 const SLICES: usize = 16;
 
+/// Writes at most `N` slices of the output.
+fn write_once<const N: usize>(
+    connection: &mut Connection,
+    stream: &mut Stream,
+) -> io::Result<usize> {
+    let mut slices: [&[u8]; N] = [&[]; N];
+    let filled = connection.transmit(&mut slices);
+    let slices = slices.map(IoSlice::new);
+    stream.write(slices.get(..filled).unwrap_or_default())
+}
+
 impl Peer {
     pub(super) fn new(serial: u64, stream: Stream, stage: Stage) -> Self {
         Self {
@@ -330,13 +341,12 @@ impl Peer {
             Stage::Opening(_) | Stage::Connecting(_) | Stage::Over => return Ok(()),
         };
         while connection.has_output() {
-            let mut slices: [&[u8]; SLICES] = [&[]; SLICES];
-            let filled = connection.transmit(&mut slices);
-            if filled == 0 {
-                break;
-            }
-            let slices = slices.map(IoSlice::new);
-            match stream.write(slices.get(..filled).unwrap_or_default()) {
+            let written = if connection.is_output_contiguous() {
+                write_once::<1>(connection, stream)
+            } else {
+                write_once::<SLICES>(connection, stream)
+            };
+            match written {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(count) => {
                     counts.bytes_sent += count as u64;

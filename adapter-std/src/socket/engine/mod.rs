@@ -309,6 +309,15 @@ impl<S: ByteStream> Engine<S> {
         }
     }
 
+    /// Writes at most `N` slices of the output.
+    fn write_once<const N: usize>(&mut self) -> io::Result<usize> {
+        let mut slices: [&[u8]; N] = [&[]; N];
+        let filled = self.connection.transmit(&mut slices);
+        let slices = slices.map(IoSlice::new);
+        self.stream
+            .write_some(slices.get(..filled).unwrap_or_default())
+    }
+
     fn write_all(&mut self) -> io::Result<()> {
         while !self.head.is_empty() {
             match self.stream.write_some(&[IoSlice::new(&self.head)])? {
@@ -317,11 +326,12 @@ impl<S: ByteStream> Engine<S> {
             }
         }
         while self.connection.has_output() {
-            let mut slices: [&[u8]; SLICES] = [&[]; SLICES];
-            let filled = self.connection.transmit(&mut slices);
-            let slices = slices.map(IoSlice::new);
-            let slices = slices.get(..filled).unwrap_or_default();
-            match self.stream.write_some(slices)? {
+            let written = if self.connection.is_output_contiguous() {
+                self.write_once::<1>()
+            } else {
+                self.write_once::<SLICES>()
+            };
+            match written? {
                 0 => return Err(io::ErrorKind::WriteZero.into()),
                 count => {
                     self.counts.bytes_sent += count as u64;
