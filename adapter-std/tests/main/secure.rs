@@ -122,29 +122,36 @@ fn a_plain_client_of_a_tls_server_is_told_nothing_and_others_are_served() {
 
 #[test]
 fn what_arrived_before_a_broken_record_is_received() {
-    let (tell, told) = channel();
-    let handler = move |upgrade: Upgrade| {
-        let mut socket = upgrade.accept()?;
-        let first = socket.receive_text().unwrap_or_default();
-        tell.send(first.unwrap_or_default()).unwrap();
-        Ok(socket.receive().map(drop)?)
-    };
-    let certs = Certs::new();
-    let listener = Listener::bind("127.0.0.1:0").unwrap().tls(certs.server());
-    let running = Running::of(Server::new(listener), handler);
-    let name = "localhost".try_into().unwrap();
-    let tls = rustls::ClientConnection::new(certs.client(), name).unwrap();
-    let tcp = TcpStream::connect(running.address).unwrap();
-    let stream = rustls::StreamOwned::new(tls, tcp);
-    let socket = connect_over(stream, "wss://localhost/", ConnectOptions::default()).unwrap();
-    let mut stream = socket.into_inner().unwrap().0;
-    let message = masked(1, b"last words");
-    stream.conn.writer().write_all(&message).unwrap();
-    let mut records = Vec::new();
-    stream.conn.write_tls(&mut records).unwrap();
-    records.extend([23, 3, 3, 0, 32]);
-    records.extend([0; 32]);
-    stream.sock.write_all(&records).unwrap();
-    assert_eq!(told.recv().unwrap(), "last words");
-    running.close();
+    // A record that cannot be decrypted, and one of no known type: after the handshake, TLS was the right choice.
+    for kind in [23, 99] {
+        let (tell, told) = channel();
+        let handler = move |upgrade: Upgrade| {
+            let mut socket = upgrade.accept()?;
+            let first = socket.receive_text().unwrap_or_default();
+            tell.send(first.unwrap_or_default()).unwrap();
+            let error = socket.receive().unwrap_err();
+            tell.send(format!("{error:?}")).unwrap();
+            Err(error.into())
+        };
+        let certs = Certs::new();
+        let listener = Listener::bind("127.0.0.1:0").unwrap().tls(certs.server());
+        let running = Running::of(Server::new(listener), handler);
+        let name = "localhost".try_into().unwrap();
+        let tls = rustls::ClientConnection::new(certs.client(), name).unwrap();
+        let tcp = TcpStream::connect(running.address).unwrap();
+        let stream = rustls::StreamOwned::new(tls, tcp);
+        let socket = connect_over(stream, "wss://localhost/", ConnectOptions::default()).unwrap();
+        let mut stream = socket.into_inner().unwrap().0;
+        let message = masked(1, b"last words");
+        stream.conn.writer().write_all(&message).unwrap();
+        let mut records = Vec::new();
+        stream.conn.write_tls(&mut records).unwrap();
+        records.extend([kind, 3, 3, 0, 32]);
+        records.extend([0; 32]);
+        stream.sock.write_all(&records).unwrap();
+        assert_eq!(told.recv().unwrap(), "last words");
+        let error = told.recv().unwrap();
+        assert!(!error.contains("ws://"), "{error}");
+        running.close();
+    }
 }

@@ -107,11 +107,12 @@ impl TlsStream {
     {
         let (connection, mut below) = self.parts(socket);
         let count = connection.read_tls(&mut below)?;
+        let shakes_hands = connection.is_handshaking();
         if let Err(error) = connection.process_new_packets() {
             // The peer is told why.
             let _ = self.flush(socket);
             let error = io::Error::new(io::ErrorKind::InvalidData, error);
-            return Err(explain(error));
+            return Err(if shakes_hands { explain(error) } else { error });
         }
         Ok(count)
     }
