@@ -357,10 +357,12 @@ impl Drop for Shared {
         let nodes = self.nodes.read().unwrap_or_else(PoisonError::into_inner);
         let nodes = nodes.clone();
         for node in nodes {
-            // What is under way arrives first. A callback runs while its node is locked.
+            // What is under way arrives first. Inside a callback, the node is locked: the subscription that runs it sees the end by itself.
             if self.callbacks.check().is_ok() {
                 self.tick(&node);
                 node.end_subscriptions();
+            } else {
+                node.end();
             }
         }
     }

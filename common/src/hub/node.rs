@@ -150,9 +150,14 @@ impl Node {
         }
     }
 
+    /// No publication follows: subscriptions end when they look.
+    pub(super) fn end(&self) {
+        self.over.store(true, Ordering::Release);
+    }
+
     /// No publication follows: subscriptions end once they have taken what is queued.
     pub(super) fn end_subscriptions(&self) {
-        self.over.store(true, Ordering::Release);
+        self.end();
         let bells: Vec<_> = self.state().bells.iter().flatten().cloned().collect();
         bells.iter().for_each(|bell| bell.ring());
     }
