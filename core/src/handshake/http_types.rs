@@ -108,14 +108,10 @@ fn build<B>(
     fields: &Headers,
     body: B,
 ) -> Result<http::Response<B>, InvalidInput> {
-    let builder = http::Response::builder().status(status);
-    fields
-        .iter()
-        .fold(builder, |builder, (name, value)| {
-            builder.header(name, value)
-        })
-        .body(body)
-        .map_err(|_| InvalidInput::BadHeader)
+    let mut response = http::Response::new(body);
+    *response.status_mut() = status;
+    *response.headers_mut() = fields.try_into()?;
+    Ok(response)
 }
 
 /// Takes the status, the fields and the body.
