@@ -5,7 +5,6 @@
 use std::fmt;
 use std::io;
 use std::mem;
-use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -15,14 +14,13 @@ use sansws_common::client::queue::Queue;
 use sansws_common::client::state::OnChange;
 use sansws_common::contain::contain;
 use sansws_common::entropy::seed;
-use sansws_common::error::{Chain, Error, HandlerError, Result};
-use sansws_common::server::verdict::{Blame, OwnConnection, Verdict};
+use sansws_common::error::{Error, HandlerError, Result};
+use sansws_common::server::verdict::{OwnConnection, Verdict};
 use sansws_common::socket::read_ahead::{Item, ReadAhead};
 use sansws_common::{ClientState, ConnectOptions, FromMessage, IntoRequest, Stop};
 use sansws_core::close::{CloseCode, Closed};
 use sansws_core::dial::{Reconnect, ReconnectOptions};
 use sansws_core::error::SendError;
-use sansws_core::handshake::ClientHandshake;
 use sansws_core::http::Url;
 use sansws_core::message::{Message, Payload};
 use sansws_core::random::Seed;
@@ -108,18 +106,11 @@ impl Client {
     /// # Errors
     /// [`Error::BadUrl`], [`Error::BadHeader`], and [`Error::InvalidInput`] for invalid subprotocols.
     pub fn new(url: impl IntoRequest, dial: ConnectOptions) -> Result<Self, Error> {
-        let (url, mut dial) = url.into_request(dial)?;
+        let (url, dial) = url.into_request(dial)?;
         let seed = seed().map_err(Error::other)?;
-        // A client has no way to show control frames to anyone who could answer.
-        if !dial.config.auto_pong {
-            Arc::make_mut(&mut dial.config).auto_pong = true;
-        }
-        // Report at once what no attempt could send.
-        ClientHandshake::new(&dial.config, &url, dial.options.clone(), seed.nonce())
-            .map_err(|misuse| Error::of_request(misuse, &dial.options.fields))?;
         Ok(Self {
+            dial: dial.for_client(&url, &seed)?,
             url,
-            dial,
             seed,
             reconnect: Reconnect::new(ReconnectOptions::default(), &seed),
             on_open: None,
@@ -378,21 +369,13 @@ impl Client {
 
     /// The hook failed.
     fn unhooked(&mut self, mut socket: WebSocket, error: HandlerError) {
-        let verdict = Verdict::of(&error, &**socket.shared());
-        if verdict.blame == Blame::Application {
-            // The text of an application's error is its code.
-            let _ = contain(|| tracing::error!(error = %Chain(&error), "`on_open` failed"));
-        }
-        let is_open = socket.shared().is_open();
-        let error = match Error::from(error) {
+        let verdict = Verdict::of_hook(&error, &**socket.shared());
+        if verdict.is_end && !socket.shared().is_open() {
             // The hook met the end of the connection: that end counts, after messages that can still be received.
-            _ if verdict.is_end && !is_open => return self.link = Link::Open(socket),
-            Error::Other(_) if verdict.is_end => socket.shared().engine().disconnected(),
-            error if verdict.is_end => error,
-            // The end of another connection is not the end of this one.
-            error if verdict.blame == Blame::Application => Error::other(error),
-            error => error,
-        };
+            self.link = Link::Open(socket);
+            return;
+        }
+        let error = verdict.hook_error(error, || socket.shared().engine().disconnected());
         if !verdict.is_end {
             let reason = sansws_core::close::cut_reason(&verdict.reason);
             socket.start_close(Some(verdict.code), reason);

@@ -31,7 +31,6 @@ pub use tunnel::tunnel;
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::socket::from_message::FromMessage;
@@ -42,7 +41,6 @@ use crate::socket::websocket::WebSocket;
 use crate::transport::Transport;
 use sansws_core::close::{CloseCode, Closed};
 use sansws_core::dial::{Reconnect, ReconnectOptions};
-use sansws_core::handshake::ClientHandshake;
 use sansws_core::http::Url;
 use sansws_core::message::Message;
 use sansws_core::random::Seed;
@@ -176,19 +174,12 @@ impl<C: Connector> Client<C> {
     ///
     /// # Errors
     /// As for [`new`](Self::new).
-    pub fn with(connector: C, url: Url, mut dial: ConnectOptions) -> Result<Self, Error> {
+    pub fn with(connector: C, url: Url, dial: ConnectOptions) -> Result<Self, Error> {
         let seed = connector.seed()?;
-        // A client has no way to show control frames to anyone who could answer.
-        if !dial.config.auto_pong {
-            Arc::make_mut(&mut dial.config).auto_pong = true;
-        }
-        // Report at once what no attempt could send.
-        ClientHandshake::new(&dial.config, &url, dial.options.clone(), seed.nonce())
-            .map_err(|misuse| Error::of_request(misuse, &dial.options.fields))?;
         Ok(Self {
             connector,
+            dial: dial.for_client(&url, &seed)?,
             url,
-            dial,
             seed,
             reconnect: Reconnect::new(ReconnectOptions::default(), &seed),
             on_open: None,

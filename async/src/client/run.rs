@@ -9,10 +9,9 @@ use std::task::{Context, Poll, ready};
 use crate::client::state::{ClientState, Stop};
 use crate::client::{Client, Connector, Hook};
 use crate::contain::contain;
-use crate::error::Chain;
 use crate::error::HandlerError;
 use crate::error::{Error, Result};
-use crate::server::verdict::{Blame, Verdict};
+use crate::server::verdict::Verdict;
 use crate::socket::read_ahead::Item;
 use crate::socket::wakers::WakerRole;
 use crate::socket::websocket::WebSocket;
@@ -110,23 +109,16 @@ impl<C: Connector> Client<C> {
 
     /// The hook failed.
     fn unhooked(&mut self, socket: WebSocket<C::Transport>, error: HandlerError) {
-        let verdict = Verdict::of(&error, socket.cell());
-        if verdict.blame == Blame::Application {
-            // The text of an application's error is its code.
-            let _ = contain(|| tracing::error!(error = %Chain(&error), "`on_open` failed"));
-        }
-        let error = match Error::from(error) {
+        let verdict = Verdict::of_hook(&error, socket.cell());
+        if verdict.is_end && !socket.is_open() {
             // The hook met the end of the connection: that end counts, after messages that can still be received.
-            _ if verdict.is_end && !socket.is_open() => return self.link = Link::Open(socket),
-            Error::Other(_) if verdict.is_end => {
-                let end = socket.cell().engine().disconnected();
-                return self.over(end);
-            }
-            error if verdict.is_end => return self.over(error),
-            // The end of another connection is not the end of this one.
-            error if verdict.blame == Blame::Application => Error::other(error),
-            error => error,
-        };
+            self.link = Link::Open(socket);
+            return;
+        }
+        let error = verdict.hook_error(error, || socket.cell().engine().disconnected());
+        if verdict.is_end {
+            return self.over(error);
+        }
         let (code, reason) = (verdict.code, verdict.reason);
         socket
             .shared()

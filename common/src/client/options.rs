@@ -7,12 +7,14 @@ use std::sync::Arc;
 
 use sansws_core::config::Config;
 use sansws_core::error::InvalidInput;
-use sansws_core::handshake::ClientOptions;
+use sansws_core::handshake::{ClientHandshake, ClientOptions};
 use sansws_core::http::field::is_token;
 use sansws_core::http::{Credentials, Headers, Url};
 use sansws_core::proxy::Proxy;
+use sansws_core::random::Seed;
 
 use super::proxies::ProxyVariables;
+use crate::error::Error;
 
 /// Options for an outgoing connection.
 ///
@@ -52,6 +54,18 @@ pub struct ConnectOptions {
 }
 
 impl ConnectOptions {
+    /// Returns the options for a client that reconnects; reports at once what no attempt could send.
+    #[doc(hidden)]
+    pub fn for_client(mut self, url: &Url, seed: &Seed) -> Result<Self, Error> {
+        // A client has no way to show control frames to anyone who could answer.
+        if !self.config.auto_pong {
+            Arc::make_mut(&mut self.config).auto_pong = true;
+        }
+        ClientHandshake::new(&self.config, url, self.options.clone(), seed.nonce())
+            .map_err(|misuse| Error::of_request(misuse, &self.options.fields))?;
+        Ok(self)
+    }
+
     /// Sets limits, timeouts and compression.
     pub fn config(mut self, config: impl Into<Arc<Config>>) -> Self {
         self.config = config.into();

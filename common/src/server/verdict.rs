@@ -5,10 +5,10 @@
 use std::error::Error as StdError;
 
 use crate::contain::contain;
-use crate::error::HandlerError;
 #[cfg(feature = "json")]
 use crate::error::NOT_JSON;
 use crate::error::RequestError;
+use crate::error::{Chain, HandlerError};
 use crate::error::{ConnectionTag, Error};
 use sansws_core::close::CloseCode;
 use sansws_core::error::SendError;
@@ -59,6 +59,27 @@ pub enum Blame {
 }
 
 impl Verdict {
+    /// Judges an error of a client's `on_open`, and logs it if it is the application's.
+    pub fn of_hook(error: &HandlerError, own: &impl OwnConnection) -> Self {
+        let verdict = Self::of(error, own);
+        if verdict.blame == Blame::Application {
+            // The text of an application's error is its code.
+            let _ = contain(|| tracing::error!(error = %Chain(error), "`on_open` failed"));
+        }
+        verdict
+    }
+
+    /// Returns the error that the client's connection ends with after that of `on_open`; `end` is how the connection itself ended.
+    pub fn hook_error(&self, error: HandlerError, end: impl FnOnce() -> Error) -> Error {
+        match Error::from(error) {
+            Error::Other(_) if self.is_end => end(),
+            error if self.is_end => error,
+            // The end of another connection is not the end of this one.
+            error if self.blame == Blame::Application => Error::other(error),
+            error => error,
+        }
+    }
+
     fn peer(code: CloseCode, reason: impl Into<String>) -> Self {
         Self {
             code,
