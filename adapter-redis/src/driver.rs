@@ -251,7 +251,7 @@ struct Carrying {
     connection: Connection,
     asking: FuturesUnordered<Asking>,
     reading: Reading,
-    /// What was refused since that was last logged.
+    /// Number of refused requests since the last log line.
     refused: u64,
     /// When it is logged again.
     complains_at: Instant,

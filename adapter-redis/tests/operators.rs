@@ -240,7 +240,7 @@ impl Drop for Pair {
 /// Publishes until it is told to end, each text with an id, and again until it was published.
 struct Publisher {
     stops: Arc<AtomicBool>,
-    /// What was published, by text.
+    /// The publications, by text.
     done: Arc<Mutex<BTreeMap<String, Position>>>,
     refused: Arc<AtomicU64>,
     tasks: Vec<tokio::task::JoinHandle<()>>,

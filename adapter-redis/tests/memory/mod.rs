@@ -54,7 +54,7 @@ pub struct Server {
     runs: u64,
     /// A push to a connection that its own request gave rise to comes before the reply: that differs between versions.
     pub pushes_first: bool,
-    /// What it refuses, without any effect: for want of memory, or of rights.
+    /// Decides which requests it refuses, without any effect: for want of memory, or of rights.
     pub refuses: fn(&Request) -> bool,
     wires: BTreeMap<Wire, BTreeSet<Channel>>,
     said: VecDeque<(Wire, Said)>,

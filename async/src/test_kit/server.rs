@@ -29,8 +29,7 @@ use crate::test_kit::socket::TestSocket;
 use crate::test_kit::world::World;
 use crate::transport::Transport;
 use sansws_core::http::{RequestHead, Response};
-use sansws_core::internal::Body;
-use sansws_core::internal::parse_response;
+use sansws_core::internal::{Body, parse_response};
 use sansws_core::random::Seed;
 use sansws_core::time::{Duration, Instant};
 

@@ -110,8 +110,8 @@ impl Subscription {
         self.id
     }
 
-    /// Returns the next publication; `None` once the hub has closed it, or is gone: all its handles and connections, and its link. If publications were skipped because it was too slow,
-    /// [`Lagged`] takes their place, and later ones follow.
+    /// Returns the next publication; `None` once the hub has closed it, or is gone: all its handles and connections, and its link. If
+    /// publications were skipped because it was too slow, [`Lagged`] takes their place, and later ones follow.
     pub async fn receive(&mut self) -> Option<Result<Arc<Publication>, Lagged>> {
         poll_fn(|cx| self.poll_publication(cx)).await
     }

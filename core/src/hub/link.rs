@@ -430,7 +430,7 @@ impl Hub {
         }
     }
 
-    /// What is missing cannot be read: it is lost.
+    /// A repair failed: the missing messages cannot be read, and are reported as a gap.
     pub(super) fn repair_failed(&mut self, now: Instant, key: u32, repair: Repair, ours: Position) {
         let Some(group) = self.groups.get_mut(key) else {
             return;
