@@ -189,7 +189,7 @@ impl ConnectOptions {
         self
     }
 
-    /// Sets the maximum number of redirects in a row; default 0: a redirect is then [`Error::Refused`](crate::Error::Refused), with its
+    /// Sets the maximum number of redirects in a row; default 0: a redirect is then [`Error::Refused`], with its
     /// [`location`](sansws_core::http::Response::location), because only a caller who expects redirects knows which hosts may receive
     /// the request.
     ///
