@@ -369,3 +369,33 @@ fn a_place_is_given_back_behind_all_who_leave_it() {
     let room = desk.server.room("room").unwrap();
     assert_eq!(room.incarnations().len(), 0);
 }
+
+#[test]
+fn what_a_node_publishes_when_it_is_given_up_is_uncertain() {
+    let mut desk = Desk::new(HubOptions {
+        lease: Some(Duration::from_secs(1)),
+        ..HubOptions::default()
+    });
+    desk.say(0, enter());
+    for at in 0..2 {
+        desk.say(at, BackplaneCommand::Beat);
+    }
+    desk.run();
+    // It is silent for longer than its lease, and the other clears it away.
+    desk.now = desk.now + Duration::from_secs(2);
+    desk.say(1, BackplaneCommand::Beat);
+    desk.run();
+    // One is in flight and one waits when it learns of that; that of the other node is certain.
+    desk.say(0, BackplaneCommand::Beat);
+    for text in ["one", "two"] {
+        desk.say(0, publish(text));
+    }
+    desk.say(1, publish("three"));
+    desk.run();
+    let metrics = [0, 1].map(|at| desk.machines[at].metrics());
+    assert_eq!(metrics.map(|metrics| metrics.given_up), [1, 0]);
+    assert_eq!(metrics.map(|metrics| metrics.uncertain), [2, 0]);
+    // All of them are published before the connection is lost.
+    desk.machines[0].disconnected(desk.now);
+    assert_eq!(desk.machines[0].metrics().uncertain, 2);
+}

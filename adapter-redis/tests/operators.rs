@@ -12,8 +12,8 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use sansws_core::hub::{
-    ChannelOptions, GroupOptions, HistoryOptions, HubError, HubOptions, JoinOptions, Joined,
-    Notice, OutagePolicy, Position, QueueLimits,
+    ChannelOptions, GroupOptions, HistoryOptions, HubError, HubEvent, HubOptions, JoinOptions,
+    Joined, Notice, OutagePolicy, Position, PresenceMode, QueueLimits,
 };
 use sansws_mio::{AcceptOptions, Endpoint, Listener, Scope, ServerHandle, Socket};
 use sansws_redis::{Redis, RedisOptions, Runtime, State, Status, hub_options};
@@ -490,5 +490,80 @@ fn losses_are_reported_when_redis_loses_data() {
             publisher.more(AT_ONCE).await;
         })
         .await;
+    });
+}
+
+/// A hub of a server on tokio, which keeps presence.
+async fn present(url: &str) -> (sansws_tokio::Hub, Status) {
+    let grace = Duration::from_millis(10);
+    let groups = GroupOptions::default().presence(PresenceMode::Members { grace });
+    let options = hub_options(HubOptions::default().groups(groups));
+    let (hub, link) = sansws_tokio::Hub::linked(options);
+    let redis = Redis::new(link, Runtime::Tokio, settings(url)).unwrap();
+    let status = redis.status();
+    tokio::spawn(redis.run());
+    let server = sansws_tokio::Server::bind("127.0.0.1:0").await.unwrap();
+    let refuse = async |_: sansws_tokio::Upgrade| Ok(());
+    let router = sansws_tokio::Router::new().route("/", refuse).hub(&hub);
+    tokio::spawn(server.serve(router));
+    until("it is linked", || status.is_up());
+    (hub, status)
+}
+
+#[test]
+fn who_comes_and_goes_while_redis_refuses_is_told_once_it_does_not() {
+    run(async {
+        let server = Server::durable();
+        let (near, status) = present(&server.url()).await;
+        let (far, _far) = present(&server.url()).await;
+        let mut events = far.events();
+        let refuse = |word: &str| {
+            let before = status.metrics().refused;
+            server.cli(&["ACL", "SETUSER", "default", &format!("-{word}")]);
+            before
+        };
+        let allow = || server.cli(&["ACL", "SETUSER", "default", "+@all"]);
+        let count = async || far.presence("room").await.unwrap().count;
+        let mut told = async |is_told: fn(&str) -> bool| {
+            let next = async {
+                loop {
+                    let HubEvent::Presence(change) = events.next().await else {
+                        continue;
+                    };
+                    let of = |users: &[sansws_core::hub::Present], sign: &str| {
+                        let users = users.iter().map(|one| format!("{sign}{}", one.user));
+                        users.collect::<String>()
+                    };
+                    let change = of(&change.joined, "+") + &of(&change.left, "-");
+                    assert!(is_told(&change), "{change}");
+                    return;
+                }
+            };
+            let told = tokio::time::timeout(Duration::from_secs(40), next).await;
+            told.expect("a change of presence is told");
+        };
+        // What a step writes first is refused, or a later part of it, or to publish the change.
+        for word in ["sadd", "hset", "publish"] {
+            let before = refuse(word);
+            let options = ChannelOptions {
+                user: Some("ada".into()),
+                ..ChannelOptions::default()
+            };
+            let ada = near.open_channel(options).unwrap();
+            let joining = ada.join_with("room", JoinOptions::default());
+            joining.await.unwrap();
+            until("a step is refused", || status.metrics().refused > before);
+            assert_eq!(count().await, 0, "{word}");
+            allow();
+            told(|change| change == "+ada").await;
+            assert_eq!(count().await, 1, "{word}");
+            let before = refuse(if word == "sadd" { "srem" } else { word });
+            drop(ada);
+            until("a step is refused", || status.metrics().refused > before);
+            assert_eq!(count().await, 1, "{word}");
+            allow();
+            told(|change| change == "-ada").await;
+            assert_eq!(count().await, 0, "{word}");
+        }
     });
 }

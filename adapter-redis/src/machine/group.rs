@@ -68,21 +68,11 @@ impl Machine {
         self.groups.entry(Arc::clone(name)).or_default()
     }
 
-    /// The connection is lost: forgets everything that nodes will announce again. Returns how many messages were waiting to be
-    /// published.
-    pub(super) fn forget_wants(&mut self, now: Instant) -> usize {
+    /// The connection is lost: forgets everything that nodes will announce again.
+    pub(super) fn forget_wants(&mut self, now: Instant) {
         // Nodes that wanted a group before have had time to ask for it again.
         let is_settled = now.since(self.link.up_since) >= REMEMBERED;
-        let mut waiting = 0;
         self.groups.retain(|_, group| {
-            let queue = core::mem::take(&mut group.lane).queue;
-            waiting += queue
-                .iter()
-                .map(|op| match op {
-                    Op::Publish(batch) => batch.of.len(),
-                    _ => 0,
-                })
-                .sum::<usize>();
             if is_settled && group.nodes.is_empty() {
                 return false;
             }
@@ -98,7 +88,6 @@ impl Machine {
             node.lane = SerialQueue::default();
         }
         self.watchers.filters = Filters::default();
-        waiting
     }
 
     pub(super) fn subscribe(&mut self, node: NodeId, name: &Name, token: Token) {

@@ -407,6 +407,8 @@ impl Machine {
             return;
         }
         self.metrics.given_up += 1;
+        // Its publishers are told that the link is down.
+        self.metrics.uncertain += self.unanswered(|node| node == id) as u64;
         self.take_another_seat(id);
         self.events.push_back((id, BackplaneEvent::Down));
         self.events.push_back((id, BackplaneEvent::Up));

@@ -258,11 +258,7 @@ impl Machine {
             return;
         }
         self.metrics.disconnects += 1;
-        let in_flight = self.traffic.flights.values().map(|flight| match flight {
-            InFlight::Group(_, Op::Publish(batch), _) => batch.of.len(),
-            _ => 0,
-        });
-        let on_their_way: usize = in_flight.sum();
+        self.metrics.uncertain += self.unanswered(|_| true) as u64;
         self.traffic.flights.clear();
         self.traffic.requests.clear();
         self.events.clear();
@@ -271,8 +267,7 @@ impl Machine {
         self.posts.clear();
         self.sweeps.clear();
         (self.traffic.steps, self.traffic.bytes) = (0, 0);
-        let waiting = self.forget_wants(now);
-        self.metrics.uncertain += (on_their_way + waiting) as u64;
+        self.forget_wants(now);
     }
 
     /// Takes a command of a node. Without a connection it is dropped: the node repeats what matters once there is one.

@@ -60,6 +60,23 @@ impl Machine {
         self.request(request, InFlight::Group(Arc::clone(name), op, asked));
     }
 
+    /// Returns how many messages of these nodes wait or are in flight.
+    pub(super) fn unanswered(&self, is_of: impl Fn(NodeId) -> bool) -> usize {
+        let in_flight = self.traffic.flights.values().filter_map(|flight| {
+            let InFlight::Group(_, op, _) = flight else {
+                return None;
+            };
+            Some(op)
+        });
+        let waiting = self.groups.values().flat_map(|group| &group.lane.queue);
+        let batches = in_flight.chain(waiting).filter_map(|op| match op {
+            Op::Publish(batch) => Some(batch),
+            _ => None,
+        });
+        let messages = batches.flat_map(|batch| &batch.of);
+        messages.filter(|(node, _)| is_of(*node)).count()
+    }
+
     fn request_of(&mut self, name: &Name, op: &mut Op) -> (Request, Vec<(NodeId, Token)>) {
         let group = Arc::clone(name);
         let keep = self.options.of(name).history;

@@ -3,15 +3,32 @@
 -- fresh epoch; then 'enter': user, when its metadata were set, metadata (after '1', or '0' alone) ...; 'exit': user ...; 'clear': for how
 -- many ms nobody may enter on the incarnation; until then an empty name marks it. A user's value: number of incarnations, when its metadata were set, and
 -- its metadata.
+-- A change that is not published would never be noticed: what was written before a command is refused is undone.
 local meta, users, incarnation = KEYS[1], KEYS[2], KEYS[3]
+local undo, n_undo = {}, 0
+local function write(inverse, ...)
+    local result = redis.call(...)
+    n_undo = n_undo + 1
+    undo[n_undo] = inverse
+    return result
+end
+-- Sets a field of a hash, or removes it; `before` is its value, or false.
+local function put(key, field, before, value)
+    local inverse = before and {'HSET', key, field, before} or {'HDEL', key, field}
+    if value then
+        write(inverse, 'HSET', key, field, value)
+    else
+        write(inverse, 'HDEL', key, field)
+    end
+end
 local joined, updated, left, n_joined, n_updated, n_left = {}, {}, {}, 0, 0, 0
 local function known(user)
     local value = redis.call('HGET', users, user)
     if not value then
-        return 0, 0, '0'
+        return false, 0, 0, '0'
     end
     local count, said, metadata = string.match(value, '^(%d+):(%d+):(.*)$')
-    return tonumber(count), tonumber(said), metadata
+    return value, tonumber(count), tonumber(said), metadata
 end
 local function present(user, said, metadata)
     local begins = struct.pack('>I2', #user) .. user .. struct.pack('>I8', said)
@@ -20,10 +37,28 @@ local function present(user, said, metadata)
     end
     return begins .. '\0'
 end
+-- Numbers the change, before anything else is written: to undo that takes the same command.
+local epoch, version
+local function number()
+    if version then
+        return
+    end
+    -- A server that was restarted or promoted may have gone back: its versions would repeat.
+    local info = redis.pcall('INFO', 'server')
+    local run = type(info) == 'string' and string.match(info, 'run_id:(%w+)') or ''
+    local begun = redis.call('HMGET', meta, 'p', 'r', 'v')
+    epoch, version = begun[1], tonumber(begun[3] or 0)
+    if not epoch or begun[2] ~= run then
+        epoch, version = ARGV[7], 0
+        put(meta, 'p', begun[1], epoch)
+        put(meta, 'r', begun[2], run)
+    end
+    version = version + 1
+    put(meta, 'v', begun[3], text(version))
+end
 local function enter(user, said, metadata)
-    local count, before, shown = known(user)
+    local value, count, before, shown = known(user)
     local is_new, differs = count == 0, false
-    count = count + redis.call('SADD', incarnation, user)
     if is_new or (metadata ~= '0' and said >= before) then
         differs = shown ~= metadata
         before, shown = said, metadata
@@ -35,58 +70,68 @@ local function enter(user, said, metadata)
         n_updated = n_updated + 1
         updated[n_updated] = present(user, before, shown)
     end
-    redis.call('HSET', users, user, text(count) .. ':' .. text(before) .. ':' .. shown)
+    if is_new or differs then
+        number()
+    end
+    if redis.call('SISMEMBER', incarnation, user) == 0 then
+        count = count + write({'SREM', incarnation, user}, 'SADD', incarnation, user)
+    end
+    put(users, user, value, text(count) .. ':' .. text(before) .. ':' .. shown)
 end
 local function exit(user)
-    if redis.call('SREM', incarnation, user) == 0 then
+    if redis.call('SISMEMBER', incarnation, user) == 0 then
         return
     end
-    local count, said, metadata = known(user)
-    if count > 1 then
-        redis.call('HSET', users, user, text(count - 1) .. ':' .. text(said) .. ':' .. metadata)
-        return
+    local value, count, said, metadata = known(user)
+    if count <= 1 then
+        n_left = n_left + 1
+        left[n_left] = present(user, said, metadata)
+        number()
     end
-    redis.call('HDEL', users, user)
-    n_left = n_left + 1
-    left[n_left] = present(user, said, metadata)
+    write({'SADD', incarnation, user}, 'SREM', incarnation, user)
+    put(users, user, value, count > 1 and text(count - 1) .. ':' .. text(said) .. ':' .. metadata)
 end
-if ARGV[1] == 'enter' then
-    if redis.call('SISMEMBER', incarnation, '') == 1 then
-        return 0
-    end
-    for i = 8, #ARGV, 3 do
-        enter(ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2])
-    end
-elseif ARGV[1] == 'exit' then
-    for i = 8, #ARGV do
-        exit(ARGV[i])
-    end
-else
-    local all = redis.call('SMEMBERS', incarnation)
-    table.sort(all)
-    for _, user in ipairs(all) do
-        if user ~= '' then
-            exit(user)
+local function change()
+    if ARGV[1] == 'enter' then
+        for i = 8, #ARGV, 3 do
+            enter(ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2])
+        end
+    elseif ARGV[1] == 'exit' then
+        for i = 8, #ARGV do
+            exit(ARGV[i])
+        end
+    else
+        local all = redis.call('SMEMBERS', incarnation)
+        table.sort(all)
+        for _, user in ipairs(all) do
+            if user ~= '' then
+                exit(user)
+            end
         end
     end
-    redis.call('SADD', incarnation, '')
-    redis.call('PEXPIRE', incarnation, ARGV[8])
-end
-if n_joined + n_updated + n_left > 0 then
-    -- A server that was restarted or promoted may have gone back: its versions would repeat.
-    local info = redis.pcall('INFO', 'server')
-    local run = type(info) == 'string' and string.match(info, 'run_id:(%w+)') or ''
-    local begun = redis.call('HMGET', meta, 'p', 'r')
-    local epoch = begun[1]
-    if not epoch or begun[2] ~= run then
-        epoch = ARGV[7]
-        redis.call('HSET', meta, 'p', epoch, 'v', '0', 'r', run)
+    if not version then
+        return
     end
-    local version = redis.call('HINCRBY', meta, 'v', 1)
-    redis.call('PEXPIRE', meta, ARGV[2])
     local payload = '\1\11' .. epoch .. struct.pack('>I8I8I4', version, redis.call('HLEN', users), n_joined) .. table.concat(joined)
         .. struct.pack('>I4', n_updated) .. table.concat(updated) .. struct.pack('>I4', n_left) .. table.concat(left)
     redis.call(ARGV[4], ARGV[3], payload)
-    redis.call('PUBLISH', ARGV[5], '\1\6' .. struct.pack('>I2', #ARGV[6]) .. ARGV[6] .. payload)
+    -- It is published: nothing below may fail.
+    redis.pcall('PUBLISH', ARGV[5], '\1\6' .. struct.pack('>I2', #ARGV[6]) .. ARGV[6] .. payload)
+    redis.pcall('PEXPIRE', meta, ARGV[2])
+end
+if ARGV[1] == 'enter' and redis.call('SISMEMBER', incarnation, '') == 1 then
+    return 0
+end
+local is_done, failure = pcall(change)
+if not is_done then
+    for i = n_undo, 1, -1 do
+        redis.pcall(unpack(undo[i]))
+    end
+    -- A text before Redis 7.
+    return type(failure) == 'table' and failure or {err = 'ERR ' .. failure}
+end
+if ARGV[1] == 'clear' then
+    redis.call('SADD', incarnation, '')
+    redis.call('PEXPIRE', incarnation, ARGV[8])
 end
 return 1
