@@ -45,19 +45,19 @@ pub enum HubError {
     #[error("the connection already has a channel")]
     IsOpen,
     /// The channel is in the maximum number of groups.
-    #[error("the channel is in too many groups")]
+    #[error("the channel is in too many groups: see `HubOptions::groups_per_channel`")]
     TooManyGroups,
     /// The maximum number of groups exists.
-    #[error("there are too many groups")]
+    #[error("there are too many groups: see `HubOptions::max_groups`")]
     TooManyGroupsInHub,
     /// The maximum number of channels is open.
-    #[error("there are too many channels")]
+    #[error("there are too many channels: see `HubOptions::max_channels`")]
     TooManyChannels,
     /// The message exceeds the maximum length.
-    #[error("the message is too long")]
+    #[error("the message is too long: see `HubOptions::max_message`")]
     TooLong,
     /// The metadata exceed the maximum length.
-    #[error("the metadata are too long")]
+    #[error("the metadata are too long: see `HubOptions::max_metadata`")]
     MetadataTooLong,
     /// The channel exceeds its rate limit, until this moment.
     #[error("the channel exceeds its rate limit")]

@@ -113,14 +113,21 @@ impl Hub {
         if before == user {
             return Ok(());
         }
+        let of_before = before.as_deref().map(group_of_user).transpose()?;
+        if let Some(of_user) = &of_user
+            && self.groups.find(of_user).is_none()
+            && self.groups.count() >= self.options.max_groups
+            && of_before.as_ref().is_none_or(|name| self.count(name) != 1)
+        {
+            return Err(HubError::TooManyGroupsInHub);
+        }
         // In its groups the old user leaves, and the new one joins.
         let by_user = |group: &&Name| self.options.of(group).presence != PresenceMode::Connections;
         let groups: Vec<Name> = groups.iter().filter(by_user).cloned().collect();
         for group in &groups {
             self.exit(now, id, group, true);
         }
-        if let Some(before) = before {
-            let of_before = group_of_user(&before)?;
+        if let Some(of_before) = of_before {
             self.leave_group(now, id, &of_before);
         }
         if let Some(more) = self.channels.of(id).and_then(|channel| channel.more_mut()) {

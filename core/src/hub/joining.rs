@@ -40,7 +40,10 @@ impl Hub {
             };
             if let Some(reply) = reply {
                 self.start(channel, &name, position);
-                joined.refused = !self.reply_to(now, channel, &name, &reply, &joined, &[]);
+                joined.refused = !self.reply_to(now, channel, &reply, &joined, &[]);
+                if joined.refused {
+                    self.leave_group(now, channel, &name);
+                }
             }
             self.outputs
                 .push_back(Output::Joined(channel, Arc::clone(&name), Ok(joined)));
@@ -101,7 +104,6 @@ impl Hub {
         &mut self,
         now: Instant,
         id: ChannelId,
-        name: &Name,
         reply: &JoinReply,
         joined: &Joined,
         missed: &[Arc<Publication>],
@@ -113,9 +115,6 @@ impl Hub {
         if let Some(message) = message {
             let message = super::publication::prepare(&message);
             self.deliver_direct(now, id, message, true);
-        }
-        if !stays {
-            self.leave_group(now, id, name);
         }
         stays
     }
@@ -234,7 +233,10 @@ impl Hub {
             refused: false,
         };
         if let Some(reply) = reply {
-            joined.refused = !self.reply_to(now, channel, name, &reply, &joined, &collected);
+            joined.refused = !self.reply_to(now, channel, &reply, &joined, &collected);
+            if joined.refused {
+                self.leave_group(now, channel, name);
+            }
         }
         self.outputs
             .push_back(Output::Joined(channel, Arc::clone(name), Ok(joined)));

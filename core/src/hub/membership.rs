@@ -17,6 +17,17 @@ use super::{
 use crate::limits::{Bucket, Rate};
 use crate::time::{Duration, Instant};
 
+/// How a channel leaves a group.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Departure {
+    /// Deliberately: its presence ends without a grace period.
+    Left,
+    /// With its connection.
+    Ended,
+    /// It was not present yet.
+    Unannounced,
+}
+
 impl Hub {
     /// Opens a channel for a connection.
     ///
@@ -286,9 +297,11 @@ impl Hub {
             refused: false,
         };
         if let Some(reply) = reply {
-            joined.refused = !self.reply_to(now, id, &name, &reply, &joined, &[]);
+            joined.refused = !self.reply_to(now, id, &reply, &joined, &[]);
         }
-        if !joined.refused {
+        if joined.refused {
+            self.leave_unannounced(now, id, key);
+        } else {
             self.enter(now, id, &name);
         }
         Ok(Some(joined))
@@ -372,7 +385,7 @@ impl Hub {
         match self.place(id, key)? {
             Some(index) => Ok(Left {
                 removed: true,
-                emptied: self.remove(now, id, index, true),
+                emptied: self.remove(now, id, index, Departure::Left),
             }),
             None => Ok(not_there),
         }
@@ -383,7 +396,14 @@ impl Hub {
         let key = self.groups.find(name);
         let place = key.and_then(|key| self.place(id, key).ok().flatten());
         if let Some(index) = place {
-            self.remove(now, id, index, true);
+            self.remove(now, id, index, Departure::Left);
+        }
+    }
+
+    /// Takes back a join that was refused before others learned of it.
+    fn leave_unannounced(&mut self, now: Instant, id: ChannelId, key: u32) {
+        if let Ok(Some(index)) = self.place(id, key) {
+            self.remove(now, id, index, Departure::Unannounced);
         }
     }
 
@@ -396,7 +416,7 @@ impl Hub {
             return;
         };
         if self.is_joining(id, key, index) {
-            self.remove(now, id, index, true);
+            self.remove(now, id, index, Departure::Left);
         }
     }
 
@@ -417,7 +437,7 @@ impl Hub {
             if let Some(filter) = more.extras_mut().and_then(|extras| extras.filters.pop()) {
                 self.unwatch(id.slot(), &filter);
             } else if let Some(last) = more.joined.len().checked_sub(1) {
-                self.remove(now, id, last, false);
+                self.remove(now, id, last, Departure::Ended);
             } else {
                 return;
             }
@@ -425,7 +445,7 @@ impl Hub {
     }
 
     /// Removes a channel from the group at `index` of its groups; returns whether the group is now empty.
-    fn remove(&mut self, now: Instant, id: ChannelId, index: usize, at_once: bool) -> bool {
+    fn remove(&mut self, now: Instant, id: ChannelId, index: usize, departure: Departure) -> bool {
         let Some(more) = self.channels.of(id).and_then(|channel| channel.more_mut()) else {
             return false;
         };
@@ -456,7 +476,9 @@ impl Hub {
             self.forget_recovery(id, &name);
         }
         self.counters.leaves += 1;
-        self.exit(now, id, &name, at_once);
+        if departure != Departure::Unannounced {
+            self.exit(now, id, &name, departure == Departure::Left);
+        }
         let more = self.channels.of(id).and_then(|channel| channel.more_mut());
         if let Some(extras) = more.and_then(|more| more.extras_mut()) {
             extras.of_groups.retain(|(group, _)| *group != name);

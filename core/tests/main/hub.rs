@@ -9,10 +9,10 @@ use sansws_core::close::CloseCode;
 use sansws_core::frame::MessageKind;
 use sansws_core::hub::{
     BackplaneCommand, BackplaneEvent, Broker, ChannelId, ChannelOptions, Compress, Encoding,
-    GroupOptions, HistoryOptions, Hub, HubError, HubEvent, HubInput, HubOptions, JoinOptions,
-    Joined, NodeId, Notice, OutagePolicy, Output, Position, PresenceMode, Publication,
+    GroupOptions, HistoryOptions, Hub, HubError, HubEvent, HubInput, HubOptions, Instruction,
+    JoinOptions, Joined, NodeId, Notice, OutagePolicy, Output, Position, PresenceMode, Publication,
     PublishOptions, PublishRequest, Published, QueueLimits, Recovered, RecoveryFailure, Reply,
-    Sent, Signal, SlowConsumerPolicy, Taken,
+    Sent, Signal, SlowConsumerPolicy, Taken, Target,
 };
 use sansws_core::limits::Rate;
 use sansws_core::message::PreparedMessage;
@@ -1630,6 +1630,36 @@ fn everything_that_a_client_controls_is_bounded() {
     };
     assert_eq!(hub.open(now, open), Err(HubError::MetadataTooLong));
     world.settle();
+}
+
+#[test]
+fn a_channel_whose_new_user_finds_no_room_keeps_the_old_one() {
+    let options = HubOptions {
+        max_groups: 2,
+        ..HubOptions::default()
+    };
+    let mut world = World::new(1, options);
+    let ids = [world.user(0, "ada"), world.user(0, "ada")];
+    world.join(ids[0], "a");
+    let now = world.now;
+    let set_user = |world: &mut World, user: &str| {
+        let set = Instruction::SetUser(Some(user.into()));
+        world.hubs[0].instruct(now, Target::Channel(ids[0]), set)
+    };
+    let refused = set_user(&mut world, "bob");
+    assert_eq!(refused, Err(HubError::TooManyGroupsInHub));
+    let reach = |world: &mut World, user: &str| {
+        let message = PreparedMessage::new(user);
+        world.hubs[0].send_to_user(now, user, message).unwrap();
+        world.settle();
+        ids.map(|id| world.all(id).len())
+    };
+    assert_eq!(reach(&mut world, "ada"), [1, 1]);
+    // The last connection of a user makes room for those of another.
+    world.close(ids[1]);
+    assert_eq!(set_user(&mut world, "bob"), Ok(()));
+    world.settle();
+    assert_eq!(reach(&mut world, "bob"), [1, 0]);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use sansws_core::hub::{
 };
 use sansws_core::message::PreparedMessage;
 use sansws_core::random::Seed;
-use sansws_core::time::Instant;
+use sansws_core::time::{Duration, Instant};
 
 const NOW: Instant = Instant::from_micros(1_000_000);
 
@@ -184,6 +184,33 @@ fn a_reply_can_refuse_a_join_and_the_channel_is_no_member() {
         (taken(&mut hub, id), hub.count("room")),
         (vec!["no".to_owned()], 0)
     );
+}
+
+#[test]
+fn a_refused_join_does_not_end_the_presence_of_a_user_who_is_there() {
+    let mut hub = hub(GroupOptions::default().presence(PresenceMode::members()));
+    let mut ada = || {
+        let options = ChannelOptions {
+            user: Some("ada".into()),
+            ..ChannelOptions::default()
+        };
+        hub.open(NOW, options).unwrap()
+    };
+    let [stays, refused] = [ada(), ada()];
+    join(&mut hub, stays, JoinOptions::default());
+    let reply = JoinReply::new(|_, _| JoinDecision::Leave(None));
+    let refuse = JoinOptions {
+        reply: Some(reply),
+        ..JoinOptions::default()
+    };
+    join(&mut hub, refused, refuse);
+    assert_eq!(hub.members("room"), [stays]);
+    assert_eq!(hub.broker().presence("room").count, 1);
+    hub.closed(NOW, stays);
+    let gone = NOW + Duration::from_secs(3);
+    hub.tick(gone);
+    while hub.poll_output(gone).is_some() {}
+    assert_eq!(hub.broker().presence("room").count, 0);
 }
 
 #[test]
@@ -463,7 +490,7 @@ fn members_with_a_format_of_their_own_get_differences_from_what_they_received() 
     assert_eq!(taken(&mut hub, early), ["=xyz"]);
     assert_eq!(taken(&mut hub, late), ["+y", "+z"]);
     let expires = PublishOptions {
-        expires: Some(core::time::Duration::from_secs(1)),
+        expires: Some(Duration::from_secs(1)),
         ..PublishOptions::default()
     };
     send(&mut hub, "xyz1", expires);

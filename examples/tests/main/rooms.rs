@@ -115,7 +115,11 @@ async fn what_is_refused_is_told_and_what_is_no_command_ends_the_connection() {
         let (error, _) = ask(&mut ada, json!({"do": "join", "room": "r127"}), "joined").await;
         assert_eq!(error["joined"], "r127");
         let (error, _) = ask(&mut ada, json!({"do": "join", "room": "more"}), "error").await;
-        assert_eq!(error["error"], "the channel is in too many groups");
+        let why = error["error"].as_str().unwrap();
+        assert!(
+            why.starts_with("the channel is in too many groups"),
+            "{why}"
+        );
         for wrong in [json!({"do": "fly"}), json!({"do": "say"}), json!(7)] {
             let mut client = Client::connect(&format!("{url}/?name=eve")).await;
             client.send(wrong.to_string()).await;
