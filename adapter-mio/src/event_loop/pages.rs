@@ -6,7 +6,7 @@ use sansws_common::contain::contain;
 use sansws_common::error::{HandlerError, Result};
 use sansws_common::server::answer::failed;
 use sansws_core::http::Response;
-use sansws_core::internal::Framing;
+use sansws_core::internal::{Framing, MAX_MEANWHILE};
 
 use super::opening::{Answering, DeferredPage, Next, Opening, Phase};
 use super::peer::Stage;
@@ -63,13 +63,22 @@ impl Loop {
         }
     }
 
-    /// Answers once the page has.
-    pub(super) fn answer_deferred(&self, opening: &mut Opening, served: &Served) -> Next {
+    /// Answers once the page has. If the client leaves before, the page is dropped.
+    pub(super) fn answer_deferred(
+        &mut self,
+        slot: usize,
+        opening: &mut Opening,
+        served: &Served,
+    ) -> Next {
         let Phase::Answering(answering) = &mut opening.phase else {
             return Next::Step;
         };
         let Some(answer) = answering.answer.take() else {
-            return Next::Wait;
+            // Beyond that, its end is not seen.
+            if opening.input.len() >= MAX_MEANWHILE {
+                return Next::Wait;
+            }
+            return self.fill_or_end(slot, opening, served);
         };
         let (framing, route) = (answering.framing, answering.route.take());
         let response =

@@ -112,7 +112,7 @@ impl Loop {
             },
             Phase::Head => self.head(slot, opening, served),
             Phase::Body(_) => self.body(slot, opening, served),
-            Phase::Answering(_) => self.answer_deferred(opening, served),
+            Phase::Answering(_) => self.answer_deferred(slot, opening, served),
             Phase::Ending { shut } => {
                 if !std::mem::replace(shut, true) {
                     match peer.stream.shut_down() {
@@ -164,6 +164,21 @@ impl Loop {
                 Next::Over
             }
         }
+    }
+
+    /// Reads what is there, in the middle of a request.
+    pub(super) fn fill_or_end(
+        &mut self,
+        slot: usize,
+        opening: &mut Opening,
+        served: &Served,
+    ) -> Next {
+        let filled = self.fill(slot, opening);
+        if matches!(filled, Next::Over) {
+            let error = io::Error::from(io::ErrorKind::UnexpectedEof).into();
+            end(opening, served, error);
+        }
+        filled
     }
 
     /// Reads the header of a proxy, and not a byte more.
@@ -263,11 +278,7 @@ impl Loop {
         let head = match judged {
             Ok(head) => head,
             Err(refusal) => {
-                let framing = Framing {
-                    keep_alive: false,
-                    ..framing
-                };
-                return refuse(opening, served, refusal, framing, until);
+                return refuse(opening, served, refusal, last(framing), until);
             }
         };
         let mut scope = served.options.scope(head, &opening.arrival, self.now);
@@ -301,7 +312,10 @@ impl Loop {
                             page,
                             policy,
                             body,
-                            framing,
+                            framing: Framing {
+                                keep_alive: framing.keep_alive && !is_websocket,
+                                ..framing
+                            },
                         }));
                         return Next::Step;
                     }
@@ -322,25 +336,19 @@ impl Loop {
         let Phase::Body(reading) = &mut opening.phase else {
             return Next::Step;
         };
+        // A fallback answers those too.
+        let is_websocket = reading.scope.is_websocket();
         let taken = reading.body.take(&opening.input);
         match taken {
             Ok(count) => drop(opening.input.drain(..count)),
             Err(error) => {
-                let framing = Framing {
-                    keep_alive: false,
-                    ..reading.framing
-                };
+                let framing = last(reading.framing);
                 let response = refused(error).response();
-                return self.answer(opening, served, response, framing, false);
+                return self.answer(opening, served, response, framing, is_websocket);
             }
         }
         if !reading.body.is_whole() {
-            let filled = self.fill(slot, opening);
-            if matches!(filled, Next::Over) {
-                let error = io::Error::from(io::ErrorKind::UnexpectedEof).into();
-                end(opening, served, error);
-            }
-            return filled;
+            return self.fill_or_end(slot, opening, served);
         }
         let Phase::Body(reading) = std::mem::replace(&mut opening.phase, Phase::Head) else {
             return Next::Step;
@@ -367,7 +375,7 @@ impl Loop {
         let response = answer
             .and_then(|answer| answer)
             .unwrap_or_else(|error| failed(&error, route.as_ref(), &served.handle));
-        self.answer(opening, served, response, framing, false)
+        self.answer(opening, served, response, framing, is_websocket)
     }
 
     /// Answers a request; the connection goes on if it is kept alive.
@@ -424,13 +432,17 @@ impl Loop {
             #[cfg(feature = "tls")]
             Phase::Tls => not_begun(opening, Error::ConnectTimeout),
             Phase::Head if opening.visit > 1 && opening.input.is_empty() => Next::Over,
-            Phase::Head | Phase::Body(_) => {
+            Phase::Head => {
                 let framing = Framing::default();
                 refuse(opening, &served, Refusal::Timeout, framing, until)
             }
-            Phase::Answering(_) => {
-                let framing = Framing::default();
-                refuse(opening, &served, Refusal::Busy, framing, until)
+            Phase::Body(reading) => {
+                let framing = last(reading.framing);
+                end_late(opening, &served, Refusal::Timeout, framing, until)
+            }
+            Phase::Answering(answering) => {
+                let framing = last(answering.framing);
+                end_late(opening, &served, Refusal::Busy, framing, until)
             }
             Phase::Ending { .. } => Next::Over,
         };
@@ -442,6 +454,14 @@ impl Loop {
     }
 }
 
+/// The framing of the last answer of a connection.
+const fn last(framing: Framing) -> Framing {
+    Framing {
+        keep_alive: false,
+        ..framing
+    }
+}
+
 /// Ends a connection before HTTP.
 fn not_begun(opening: &Opening, error: Error) -> Next {
     if let Some(admission) = &opening.admission {
@@ -450,7 +470,19 @@ fn not_begun(opening: &Opening, error: Error) -> Next {
     Next::Over
 }
 
-/// Answers an invalid or late request, and ends the connection.
+/// Answers a request for a page that took too long, and ends the connection.
+fn end_late(
+    opening: &mut Opening,
+    served: &Served,
+    refusal: Refusal,
+    framing: Framing,
+    until: Instant,
+) -> Next {
+    let response = counted(refusal.response(), RequestKind::Page, &served.handle);
+    opening.end_with(written(&response, framing), until)
+}
+
+/// Answers an invalid request, or one whose head is late, and ends the connection.
 fn refuse(
     opening: &mut Opening,
     served: &Served,

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use sansws_mio::metrics::CodeClass;
+use sansws_mio::metrics::{CodeClass, RequestKind, StatusClass};
 use sansws_mio::{
     AcceptOptions, CloseCode, Config, ConnectionPolicy, Endpoint, Error, Incoming, LimitAction,
     Limits, Listener, OriginPolicy, Rate, Response, Result, Router, Scope, Server, ServerOptions,
@@ -537,4 +537,29 @@ fn several_loops_share_a_port_and_shut_down_together() {
     }
     serving.join().unwrap().unwrap();
     assert_eq!(handle.open(), 0);
+}
+
+#[test]
+fn a_fallback_answers_requests_for_websockets_too_and_ends_their_connections() {
+    let fallback = |scope: Scope| Ok(Response::text(404, format!("no {}\n", scope.path())));
+    let server = Running::new(move || Router::new().route("/echo", echo).fallback(fallback));
+    let ask_for = |path: &str| {
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        );
+        ask(&server, &request)
+    };
+    let answer = ask_for("/none");
+    assert!(
+        answer.starts_with("HTTP/1.1 404 ") && answer.ends_with("no /none\n"),
+        "{answer}"
+    );
+    let metrics = server.handle.metrics();
+    let refused = |asked| metrics.responses(asked, StatusClass::ClientError);
+    assert_eq!(
+        [refused(RequestKind::WebSocket), refused(RequestKind::Page)],
+        [1, 0]
+    );
+    server.close();
 }

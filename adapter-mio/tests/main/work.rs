@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
+use sansws_mio::metrics::{RequestKind, StatusClass};
 use sansws_mio::{
     AcceptOptions, CloseCode, Config, Endpoint, Error, Hub, Incoming, Response, Result, Router,
     Scope, ServerOptions, Socket, app,
@@ -295,7 +296,7 @@ fn pages(promise: &Promise, tell: &Sender<&'static str>, handshake: Option<Durat
             }
         };
         Router::new()
-            .add(app::deferred(["GET", "POST"], "/{path}", page))
+            .add(app::deferred(["GET", "HEAD", "POST"], "/{path}", page))
             .route("/{path}", echo)
     })
 }
@@ -339,4 +340,35 @@ fn a_page_that_is_late_is_given_up() {
     let server = pages(&promise, &tell, Some(Duration::from_millis(50)));
     assert!(ask(&server, &[&get("/late", "")]).starts_with("HTTP/1.1 503 "));
     assert_eq!(told.recv_timeout(Duration::from_secs(30)), Ok("dropped"));
+    // RFC 9110 9.3.2: "the server MUST NOT send content in the response" to HEAD.
+    let said = ask(&server, &[&get("/late", "").replace("GET", "HEAD")]);
+    assert!(
+        said.starts_with("HTTP/1.1 503 ") && said.ends_with("\r\n\r\n"),
+        "{said}"
+    );
+    // So is one whose body does not come.
+    let post = "POST /now HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n";
+    assert!(ask(&server, &[post]).starts_with("HTTP/1.1 408 "));
+    let metrics = server.handle.metrics();
+    let classes = [StatusClass::ClientError, StatusClass::ServerError];
+    let pages = classes.map(|class| metrics.responses(RequestKind::Page, class));
+    assert_eq!(pages, [1, 2], "none of them was invalid");
+}
+
+#[test]
+fn a_page_ends_with_its_client() {
+    let (promise, (tell, told)) = (Promise::default(), channel());
+    let server = pages(&promise, &tell, None);
+    let mut client = std::net::TcpStream::connect(server.address).unwrap();
+    // What follows the request is read only then.
+    let requests = [get("/late", ""), get("/now", "")].concat();
+    client.write_all(requests.as_bytes()).unwrap();
+    assert!(ask(&server, &[&get("/now", "Connection: close\r\n")]).contains("/now"));
+    assert_eq!(told.recv_timeout(Duration::from_secs(30)), Ok("dropped"));
+    assert!(told.recv_timeout(Duration::from_millis(20)).is_err());
+    drop(client);
+    assert_eq!(told.recv_timeout(Duration::from_secs(30)), Ok("dropped"));
+    while server.handle.open() > 0 {
+        std::thread::yield_now();
+    }
 }

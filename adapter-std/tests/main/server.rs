@@ -474,3 +474,28 @@ fn a_handler_may_hand_its_connection_to_another_thread() {
     assert!(write.send_text("late").is_err());
     server.close();
 }
+
+#[test]
+fn a_fallback_answers_requests_for_websockets_too_and_ends_their_connections() {
+    let fallback = |scope: Scope| Ok(Response::text(404, format!("no {}\n", scope.path())));
+    let server = Running::new(Router::new().fallback(fallback));
+    let ask_for = |path: &str| {
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        );
+        ask(&server, &request)
+    };
+    let answer = ask_for("/none");
+    assert!(
+        answer.starts_with("HTTP/1.1 404 ") && answer.ends_with("no /none\n"),
+        "{answer}"
+    );
+    let metrics = server.handle.metrics();
+    let refused = |asked| metrics.responses(asked, StatusClass::ClientError);
+    assert_eq!(
+        [refused(RequestKind::WebSocket), refused(RequestKind::Page)],
+        [1, 0]
+    );
+    server.close();
+}

@@ -290,7 +290,8 @@ impl Source {
 
 /// RFC 9110 11.4: `Authorization` is a scheme, in any case, and its parameters.
 fn authorization<'s>(scope: &'s Scope, scheme: &str) -> Option<&'s str> {
-    let (own, rest) = scope.header("authorization")?.split_once(' ')?;
+    let value = scope.header("authorization")?;
+    let (own, rest) = value.split_once(' ').unwrap_or((value, ""));
     own.eq_ignore_ascii_case(scheme).then_some(rest.trim())
 }
 

@@ -19,7 +19,7 @@ use crate::server::service::{Answer, Decision, Service};
 use crate::server::streaming::{PageReply, write_streamed};
 use crate::server::upgrade::{Slot, Upgrade};
 use crate::socket::buffer::Unread;
-use crate::socket::exchange::{WriteAll, answer_and_end, within};
+use crate::socket::exchange::{Peer, WriteAll, answer_and_end, look_at_peer, within};
 use crate::transport::Transport;
 use sansws_common::server::answer::{
     counted, encodable, failed, judge, note_refusal, written, written_head,
@@ -139,7 +139,8 @@ pub(crate) async fn open<T: Transport, S: Service<T>>(
         let scope = options.scope(head, &arrival, transport.now());
         // An unread body cannot be distinguished from the next request.
         let mut is_body_unread = scope.has_body();
-        let response = match decide(&mut transport, service, scope, deadline).await {
+        let peer = (&mut transport, &mut reader.unread);
+        let response = match decide(peer, service, scope, deadline).await? {
             Decision::Handle {
                 scope,
                 handler,
@@ -163,7 +164,8 @@ pub(crate) async fn open<T: Transport, S: Service<T>>(
                     Ok(body) => {
                         is_body_unread = false;
                         scope.set_body(body);
-                        answer_of(page, scope, &handle).await
+                        let peer = (&mut transport, &mut reader.unread);
+                        answer_of(page, scope, &handle, peer, None).await?
                     }
                     Err(Error::Refusal(refusal)) => PageReply::Whole(refusal.response()),
                     Err(error) => return Err(error),
@@ -234,40 +236,73 @@ pub(crate) async fn open<T: Transport, S: Service<T>>(
 
 /// Lets the service decide on a request. A decision that panics is a 500, one that takes too long a 503.
 async fn decide<T: Transport, S: Service<T>>(
-    transport: &mut T,
+    (transport, unread): (&mut T, &mut Unread),
     service: &S,
     scope: Scope,
     deadline: Option<Instant>,
-) -> Decision<S::Handler> {
+) -> Result<Decision<S::Handler>, Error> {
     let failed = |error: Error| Decision::Failed {
         error: error.into(),
         route: None,
     };
     let deciding = match contain(|| service.decide(scope)) {
         Ok(deciding) => contained(deciding),
-        Err(error) => return failed(error),
+        Err(error) => return Ok(failed(error)),
     };
     let mut deciding = pin!(deciding);
-    let poll = |_: &mut T, cx: &mut Context<'_>| deciding.as_mut().poll(cx).map(Ok);
-    match within(transport, deadline, Refusal::Busy, poll).await {
-        Ok(decision) => decision.unwrap_or_else(failed),
-        Err(_) => {
-            tracing::warn!("the decision on a request timed out");
-            Decision::Answer(Refusal::Busy.response())
+    let poll = |transport: &mut T, cx: &mut Context<'_>| {
+        if let Poll::Ready(decision) = deciding.as_mut().poll(cx) {
+            return Poll::Ready(Ok(decision));
         }
+        poll_left(transport, unread, cx)
+    };
+    match within(transport, deadline, Refusal::Busy, poll).await {
+        Ok(decision) => Ok(decision.unwrap_or_else(failed)),
+        Err(Error::Refusal(Refusal::Busy)) => {
+            tracing::warn!("the decision on a request timed out");
+            Ok(Decision::Answer(Refusal::Busy.response()))
+        }
+        Err(left) => Err(left),
     }
 }
 
-/// Returns the response of a page.
-async fn answer_of(page: Answer, scope: Scope, handle: &ServerHandle) -> PageReply {
+/// Returns the response of a page. It is dropped when its client leaves.
+async fn answer_of<T: Transport>(
+    page: Answer,
+    scope: Scope,
+    handle: &ServerHandle,
+    (transport, unread): (&mut T, &mut Unread),
+    deadline: Option<Instant>,
+) -> Result<PageReply, Error> {
     let route = scope.pattern().cloned();
     let answer = match contain(|| page(scope)) {
-        Ok(answering) => contained(answering).await,
+        Ok(answering) => {
+            let mut answering = pin!(contained(answering));
+            let poll = |transport: &mut T, cx: &mut Context<'_>| {
+                if let Poll::Ready(answer) = answering.as_mut().poll(cx) {
+                    return Poll::Ready(Ok(answer));
+                }
+                poll_left(transport, unread, cx)
+            };
+            within(transport, deadline, Refusal::Busy, poll).await?
+        }
         Err(panic) => Err(panic),
     };
-    answer
+    Ok(answer
         .unwrap_or_else(|panic| Err(panic.into()))
-        .unwrap_or_else(|error| PageReply::Whole(failed(&error, route.as_ref(), handle)))
+        .unwrap_or_else(|error| PageReply::Whole(failed(&error, route.as_ref(), handle))))
+}
+
+/// Fails once the peer has left.
+fn poll_left<T: Transport, R>(
+    transport: &mut T,
+    unread: &mut Unread,
+    cx: &mut Context<'_>,
+) -> Poll<Result<R, Error>> {
+    match look_at_peer(transport, unread, cx)? {
+        Peer::Waits | Peer::Floods => Poll::Pending,
+        Peer::Left => Poll::Ready(Err(io::Error::from(io::ErrorKind::UnexpectedEof).into())),
+    }
 }
 
 /// Answers a refused request, and ends the connection.
@@ -415,14 +450,17 @@ async fn refuse_inside<T: Transport, S: Service<T>>(
         {
             framing.head = matches!(&head, Head::Plain(head) if head.method == "HEAD");
             let scope = options.scope(head, &arrival, transport.now());
-            response = match decide(&mut transport, service, scope, deadline).await {
+            let peer = (&mut transport, &mut reader.unread);
+            response = match decide(peer, service, scope, deadline).await? {
                 Decision::Answer(response) => Some(response),
                 // A refused connection gets only a short time.
                 Decision::Page { scope, .. } if scope.has_body() => None,
                 Decision::Page { scope, page, .. } => {
-                    match answer_of(page, scope, away.handle()).await {
-                        PageReply::Whole(response) => Some(response),
-                        PageReply::Streamed(_) => None,
+                    let peer = (&mut transport, &mut reader.unread);
+                    match answer_of(page, scope, away.handle(), peer, deadline).await {
+                        Ok(PageReply::Whole(response)) => Some(response),
+                        Ok(PageReply::Streamed(_)) | Err(Error::Refusal(_)) => None,
+                        Err(left) => return Err(left),
                     }
                 }
                 Decision::Failed { error, route } => {

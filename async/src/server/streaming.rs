@@ -14,11 +14,12 @@ use crate::contain::contain;
 use crate::error::{Error, Result};
 use crate::server::handle::ServerHandle;
 use crate::socket::buffer::Unread;
+use crate::socket::exchange::{Peer, look_at_peer};
 use crate::transport::Transport;
 use sansws_core::config::Config;
 use sansws_core::handshake::Refusal;
 use sansws_core::http::Response;
-use sansws_core::internal::{LAST_CHUNK, MAX_MEANWHILE, write_chunk};
+use sansws_core::internal::{LAST_CHUNK, write_chunk};
 use sansws_core::time::Instant;
 
 /// Number of chunks after which a task lets others run.
@@ -150,24 +151,10 @@ impl Writing {
         config: &Config,
         cx: &mut Context<'_>,
     ) -> Poll<Result<bool, Error>> {
-        loop {
-            let Some(most) = MAX_MEANWHILE
-                .checked_sub(unread.bytes().len())
-                .filter(|most| *most > 0)
-            else {
-                // Its end would not be seen.
-                return Poll::Ready(Ok(false));
-            };
-            let room = unread.room();
-            let most = most.min(room.len());
-            match transport.poll_read(cx, room.get_mut(..most).unwrap_or_default()) {
-                Poll::Ready(Ok(0)) => return Poll::Ready(Ok(false)),
-                Poll::Ready(Ok(count)) => unread.filled(count),
-                Poll::Ready(Err(error)) => return Poll::Ready(Err(error.into())),
-                Poll::Pending => break,
-            }
+        match look_at_peer(transport, unread, cx)? {
+            Peer::Waits => {}
+            Peer::Floods | Peer::Left => return Poll::Ready(Ok(false)),
         }
-        unread.park();
         for _ in 0..CHUNKS {
             match self.write(transport, cx)? {
                 Poll::Ready(()) if self.is_done => return Poll::Ready(Ok(true)),

@@ -12,6 +12,7 @@ use crate::socket::buffer::Unread;
 use crate::transport::Transport;
 use sansws_core::config::Config;
 use sansws_core::handshake::Refusal;
+use sansws_core::internal::MAX_MEANWHILE;
 use sansws_core::time::Instant;
 
 /// Answers, shuts down the writing side, and reads until the peer ends its own: a reset would destroy the answer.
@@ -44,6 +45,42 @@ pub(crate) async fn answer_and_end<T: Transport>(
     match within(transport, deadline, Refusal::Timeout, finish).await {
         Ok(()) | Err(Error::Refusal(Refusal::Timeout) | Error::Io(_)) => Ok(()),
         Err(error) => Err(error),
+    }
+}
+
+/// What a peer does while its answer is made.
+pub(crate) enum Peer {
+    Waits,
+    /// It sends so much meanwhile that its end would not be seen.
+    Floods,
+    Left,
+}
+
+/// Looks whether a peer is still there. What it sends is kept for later.
+pub(crate) fn look_at_peer<T: Transport>(
+    transport: &mut T,
+    unread: &mut Unread,
+    cx: &mut Context<'_>,
+) -> io::Result<Peer> {
+    loop {
+        let Some(most) = MAX_MEANWHILE
+            .checked_sub(unread.bytes().len())
+            .filter(|most| *most > 0)
+        else {
+            unread.park();
+            return Ok(Peer::Floods);
+        };
+        let room = unread.room();
+        let most = most.min(room.len());
+        match transport.poll_read(cx, room.get_mut(..most).unwrap_or_default()) {
+            Poll::Ready(Ok(0)) => return Ok(Peer::Left),
+            Poll::Ready(Ok(count)) => unread.filled(count),
+            Poll::Ready(Err(error)) => return Err(error),
+            Poll::Pending => {
+                unread.park();
+                return Ok(Peer::Waits);
+            }
+        }
     }
 }
 

@@ -508,3 +508,59 @@ fn a_dropped_request_is_over_for_a_task_that_would_accept_it_later() {
         Ok(())
     });
 }
+
+/// Notes when it is dropped.
+struct Dropped(Arc<Mutex<Vec<&'static str>>>, &'static str);
+
+impl Drop for Dropped {
+    fn drop(&mut self) {
+        self.0.lock().unwrap().push(self.1);
+    }
+}
+
+#[test]
+fn a_page_ends_with_its_client_and_so_does_a_layer() {
+    struct Hangs(Arc<Mutex<Vec<&'static str>>>);
+    impl Layer for Hangs {
+        async fn check(&self, _: &mut Scope) -> Result<(), Response> {
+            let _dropped = Dropped(Arc::clone(&self.0), "layer");
+            std::future::pending().await
+        }
+    }
+    run(async {
+        let dropped = Arc::new(Mutex::new(Vec::new()));
+        let of_page = Arc::clone(&dropped);
+        let page = move |_: Scope| {
+            let dropped = Dropped(Arc::clone(&of_page), "page");
+            async move {
+                let _dropped = dropped;
+                std::future::pending::<Response>().await
+            }
+        };
+        let timeouts = Timeouts {
+            handshake: None,
+            ..Timeouts::default()
+        };
+        let config = Config {
+            timeouts,
+            ..Config::default()
+        };
+        let router = Routes::new()
+            .get("/page", page)
+            .add(Route::get("/layer", "never").layer(Hangs(Arc::clone(&dropped))));
+        let server = serve_with(router, ServerOptions::default().config(config));
+        for path in ["page", "layer"] {
+            let request = format!("GET /{path} HTTP/1.1\r\nHost: test\r\n\r\n");
+            // Two requests at once: the second is not a sign of life.
+            let requests = request.repeat(2);
+            // The client gives up, and is gone.
+            assert!(server.exchange(requests.as_bytes()).await.is_err());
+            assert!(dropped.lock().unwrap().is_empty());
+            assert_eq!(server.handle().open(), 1);
+            server.pass(Duration::from_millis(1)).await;
+            assert_eq!(std::mem::take(&mut *dropped.lock().unwrap()), [path]);
+            assert_eq!(server.handle().open(), 0);
+        }
+        Ok(())
+    });
+}

@@ -113,6 +113,7 @@ fn who_somebody_is_is_found_out_before_the_upgrade() {
             ("/cookie", "X", "", Err(403)),
             ("/maybe", "X", "", Ok("nobody")),
             ("/maybe", "Authorization", "Bearer wrong", Err(401)),
+            ("/maybe", "Authorization", "Bearer ", Err(401)),
         ] {
             let dial = with(name, value);
             match want {
