@@ -50,6 +50,13 @@ struct Parameters {
     reverse: bool,
 }
 
+impl Parameters {
+    /// Returns when it expires. Clients in languages where each number has a value send 0 for never.
+    fn expiry(&self) -> Option<u64> {
+        self.expire_at.filter(|seconds| *seconds > 0)
+    }
+}
+
 /// Several calls, each `{"method": {parameters}}`.
 #[derive(Deserialize)]
 struct Batch {
@@ -63,7 +70,8 @@ struct Reason {
 }
 
 impl<R: Runtime + HubEnv> Centrifuge<R> {
-    /// Returns a router with the methods of the HTTP API, for requests with this key: `.mount("/api", centrifuge.api("key"))`.
+    /// Returns a router with the methods of the HTTP API, for requests with this key: `.mount("/api", centrifuge.api("key"))`. An empty key
+    /// admits nobody.
     pub fn api<T: Transport + Send + 'static>(&self, key: &str) -> Router<T> {
         let (this, key): (_, Arc<str>) = (self.clone(), key.into());
         Router::new().post("/{method}", move |scope: Scope| {
@@ -80,7 +88,9 @@ impl<R: HubEnv> Centrifuge<R> {
             let given = scope.header("authorization")?;
             given.strip_prefix("apikey ")
         });
-        if !given.is_some_and(|given| is_equal(given.as_bytes(), key.as_bytes())) {
+        // A key that was forgotten admits nobody.
+        let is_right = |given: &str| !key.is_empty() && is_equal(given.as_bytes(), key.as_bytes());
+        if !given.is_some_and(is_right) {
             return Response::text(401, "unauthorized\n");
         }
         let method: Result<String, Error> = scope.param("method");
@@ -161,7 +171,7 @@ impl<R: HubEnv> Centrifuge<R> {
                 self.control(p, &control)
             }
             "refresh" => {
-                let expire_at = if p.expired { Some(0) } else { p.expire_at };
+                let expire_at = if p.expired { Some(0) } else { p.expiry() };
                 self.control(p, &Control::Refresh { expire_at })
             }
             "unsubscribe" => {
@@ -180,7 +190,7 @@ impl<R: HubEnv> Centrifuge<R> {
                     channel: p.channel.clone(),
                     info: text(p.info.as_deref(), p.b64info.as_deref())?,
                     data: text(p.data.as_deref(), p.b64data.as_deref())?,
-                    expire_at: p.expire_at,
+                    expire_at: p.expiry(),
                 };
                 self.control(p, &control)
             }
@@ -245,7 +255,7 @@ impl<R: HubEnv> Centrifuge<R> {
         };
         let tags = p.tags.iter().map(|(name, value)| (&**name, &**value));
         let mut publish = self.hub.publish(channel, message).tags(tags);
-        if let Some(id) = &p.idempotency_key {
+        if let Some(id) = p.idempotency_key.as_deref().filter(|id| !id.is_empty()) {
             publish = publish.id(id);
         }
         if p.skip_history {

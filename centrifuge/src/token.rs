@@ -4,13 +4,14 @@
 
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, JwkSet, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use sansws_core::time::Instant;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use thiserror::Error;
 
@@ -72,9 +73,12 @@ struct Key {
 }
 
 impl TokenKeys {
-    /// Adds a secret for HS256, HS384 and HS512.
+    /// Adds a secret for HS256, HS384 and HS512. An empty one, which anybody could sign with, is ignored.
     pub fn hmac(self, secret: &[u8]) -> Self {
         use Algorithm::{HS256, HS384, HS512};
+        if secret.is_empty() {
+            return self;
+        }
         self.key(&[HS256, HS384, HS512], DecodingKey::from_secret(secret))
     }
 
@@ -225,13 +229,29 @@ impl TokenKeys {
         let claims = self.keys.iter().filter(fits).find_map(verified);
         let claims = claims.ok_or(TokenError::Invalid)?.claims;
         let seconds = now.as_micros() / 1_000_000;
-        if claims.exp.is_some_and(|exp| exp <= seconds) {
+        if claims.exp.is_some_and(|NumericDate(exp)| exp <= seconds) {
             return Err(TokenError::Expired);
         }
-        if claims.nbf.is_some_and(|nbf| nbf > seconds) {
+        if claims.nbf.is_some_and(|NumericDate(nbf)| nbf > seconds) {
             return Err(TokenError::Invalid);
         }
         Ok(claims)
+    }
+}
+
+/// Whole seconds since the Unix epoch. RFC 7519 section 2: "non-integer values can be represented"; such are what Python's `time.time()` returns.
+#[derive(Clone, Copy)]
+struct NumericDate(u64);
+
+impl<'de> Deserialize<'de> for NumericDate {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let number = serde_json::Number::deserialize(deserializer)?;
+        // What precedes the epoch is over, too.
+        let seconds = number.as_u64().or_else(|| {
+            let whole = Duration::try_from_secs_f64(number.as_f64()?);
+            Some(whole.map_or(0, |whole| whole.as_secs()))
+        });
+        Ok(Self(seconds.unwrap_or(0)))
     }
 }
 
@@ -239,10 +259,10 @@ impl TokenKeys {
 #[derive(Deserialize)]
 struct Claims {
     sub: Option<String>,
-    exp: Option<u64>,
-    nbf: Option<u64>,
+    exp: Option<NumericDate>,
+    nbf: Option<NumericDate>,
     /// When the connection or subscription expires, if not with the token; 0: never.
-    expire_at: Option<u64>,
+    expire_at: Option<NumericDate>,
     info: Option<Box<RawValue>>,
     b64info: Option<String>,
     #[serde(default)]
@@ -252,7 +272,10 @@ struct Claims {
 
 impl Claims {
     fn expiry(&self) -> Option<Instant> {
-        let seconds = self.expire_at.or(self.exp).filter(|seconds| *seconds > 0)?;
+        let NumericDate(seconds) = self.expire_at.or(self.exp)?;
+        if seconds == 0 {
+            return None;
+        }
         Some(Instant::from_micros(seconds.saturating_mul(1_000_000)))
     }
 

@@ -63,6 +63,7 @@ async fn start_with(on: On, change: impl FnOnce(&mut Options)) -> Running {
             let centrifuge = endpoint(&hub, options, tell);
             let router = Router::new()
                 .mount("/api", centrifuge.api("key"))
+                .mount("/open", centrifuge.api(""))
                 .merge(centrifuge.fallbacks().policy(policy))
                 .route("/connection/websocket", centrifuge)
                 .hub(&hub);
@@ -79,6 +80,7 @@ async fn start_with(on: On, change: impl FnOnce(&mut Options)) -> Running {
             std::thread::spawn(move || {
                 let router = sansws_mio::Router::new()
                     .mount("/api", centrifuge.loop_api("key"))
+                    .mount("/open", centrifuge.loop_api(""))
                     .merge(centrifuge.loop_fallbacks().policy(policy))
                     .route("/connection/websocket", centrifuge);
                 server.serve(router).unwrap();
@@ -187,10 +189,14 @@ impl Running {
     }
 
     async fn post(&self, path: &str, body: &str) -> (u16, String) {
+        self.post_with("key", path, body).await
+    }
+
+    async fn post_with(&self, key: &str, path: &str, body: &str) -> (u16, String) {
         let address = self.address;
         let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
         let request = format!(
-            "POST {path} HTTP/1.1\r\nHost: {address}\r\nX-API-Key: key\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            "POST {path} HTTP/1.1\r\nHost: {address}\r\nX-API-Key: {key}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
             body.len()
         );
         stream.write_all(request.as_bytes()).await.unwrap();
@@ -359,6 +365,44 @@ async fn a_client_that_was_disconnected_counts_no_more() {
 
 /// A page of another origin can make a browser request a stream of events: it gets a connection, and runs no other command.
 #[tokio::test]
+async fn the_api_takes_empty_values_for_none() {
+    for on in BOTH {
+        let server = start_with(on, |_| ()).await;
+        let mut client = server.connected().await;
+        let publish = json!({"channel": "chat:a", "data": 1, "idempotency_key": ""});
+        for _ in 0..2 {
+            assert_eq!(
+                server.call("publish", &publish).await,
+                json!({"result": {}})
+            );
+        }
+        for (method, more) in [
+            ("refresh", json!({})),
+            ("subscribe", json!({"channel": "chat:a"})),
+        ] {
+            let mut body = json!({"user": "ada", "expire_at": 0});
+            body.as_object_mut()
+                .unwrap()
+                .append(&mut more.as_object().unwrap().clone());
+            assert_eq!(server.call(method, &body).await, json!({"result": {}}));
+            let pushed: Value = client.receive_json().await.unwrap().unwrap();
+            let pushed = &pushed["push"][method];
+            assert!(
+                pushed.is_object() && pushed["expires"].is_null(),
+                "{on:?} {pushed}"
+            );
+        }
+        // Neither has expired.
+        client
+            .send_json(&json!({"id": 2, "rpc": {"method": "echo", "data": 1}}))
+            .await
+            .unwrap();
+        let reply: Value = client.receive_json().await.unwrap().unwrap();
+        assert_eq!(reply, json!({"id": 2, "rpc": {"data": 1}}), "{on:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_stream_of_events_begins_with_one_command() {
     let server = start().await;
     for (commands, status) in [
@@ -420,6 +464,11 @@ async fn the_api_names_what_is_wrong() {
         }
         let (status, _) = server.post("/api/rpc", r#"{"method":"panic"}"#).await;
         assert_eq!(status, 500, "{on:?}");
+        // A key that was forgotten admits nobody.
+        for (key, path) in [("", "/open/info"), ("key", "/open/info"), ("", "/api/info")] {
+            let (status, _) = server.post_with(key, path, "{}").await;
+            assert_eq!(status, 401, "{on:?} {path}");
+        }
     }
 }
 

@@ -146,3 +146,39 @@ fn the_token_of_a_subscription_connects_nobody() {
         TokenError::Invalid
     );
 }
+
+#[test]
+fn a_time_is_a_number_with_or_without_a_fraction() {
+    let key = EncodingKey::from_secret(b"secret");
+    let keys = TokenKeys::default().hmac(b"secret");
+    let at = |seconds: u64| Some(Instant::from_micros(seconds * 1_000_000));
+    let expires = |claims: &serde_json::Value| {
+        let token = encode(&Header::default(), claims, &key).unwrap();
+        keys.connection(NOW, &token).map(|connect| connect.expires)
+    };
+    for (claims, want) in [
+        (json!({"exp": 1001}), Ok(at(1001))),
+        (json!({"exp": 1001.0}), Ok(at(1001))),
+        (json!({"exp": 1001.9, "nbf": 999.5}), Ok(at(1001))),
+        (json!({"exp": 5000, "expire_at": 1002.5}), Ok(at(1002))),
+        (json!({"exp": 5000, "expire_at": 0.0}), Ok(None)),
+        (json!({"exp": 1000.5}), Err(TokenError::Expired)),
+        (json!({"exp": -1}), Err(TokenError::Expired)),
+        (json!({"nbf": 1001.5}), Err(TokenError::Invalid)),
+        (json!({"exp": "1001"}), Err(TokenError::Invalid)),
+    ] {
+        assert_eq!(expires(&claims), want, "{claims}");
+    }
+}
+
+#[test]
+fn a_secret_that_was_forgotten_verifies_nothing() {
+    let token = encode(
+        &Header::default(),
+        &json!({}),
+        &EncodingKey::from_secret(b""),
+    )
+    .unwrap();
+    let keys = TokenKeys::default().hmac(b"");
+    assert_eq!(keys.connection(NOW, &token), Err(TokenError::Invalid));
+}
