@@ -133,7 +133,9 @@ impl<H: Clone> ConnectionPolicy<H> {
         policy.check(origins, host, secure).map_err(|error| {
             let origin = head.fields.get("origin").unwrap_or_default().escape_ascii();
             tracing::warn!(%error, %origin, %host, "an origin was refused");
-            let text = format!("{error}: the page is of `{origin}`, the server is `{host}`\n");
+            let text = format!(
+                "{error}: the page is of `{origin}`, the server is `{host}`; an `OriginPolicy` admits others\n"
+            );
             Response::text(403, text)
         })
     }
