@@ -10,7 +10,9 @@ use sansws_common::contain::contain;
 use sansws_common::error::Error;
 use sansws_common::metrics::RequestKind;
 use sansws_common::metrics::trace::{self, Span};
-use sansws_common::server::answer::{counted, failed, judge, note_failure, note_refusal, written};
+use sansws_common::server::answer::{
+    counted, failed, judge, late, note_failure, note_refusal, written,
+};
 use sansws_common::server::verdict::Blame;
 use sansws_common::{Admission, ConnectionOutcome};
 use sansws_core::handshake::Refusal;
@@ -438,11 +440,12 @@ impl Loop {
             }
             Phase::Body(reading) => {
                 let framing = last(reading.framing);
-                end_late(opening, &served, Refusal::Timeout, framing, until)
+                let response = Refusal::Timeout.response();
+                end_page(opening, &served, response, framing, until)
             }
             Phase::Answering(answering) => {
                 let framing = last(answering.framing);
-                end_late(opening, &served, Refusal::Busy, framing, until)
+                end_page(opening, &served, late(), framing, until)
             }
             Phase::Ending { .. } => Next::Over,
         };
@@ -471,14 +474,14 @@ fn not_begun(opening: &Opening, error: Error) -> Next {
 }
 
 /// Answers a request for a page that took too long, and ends the connection.
-fn end_late(
+fn end_page(
     opening: &mut Opening,
     served: &Served,
-    refusal: Refusal,
+    response: Response,
     framing: Framing,
     until: Instant,
 ) -> Next {
-    let response = counted(refusal.response(), RequestKind::Page, &served.handle);
+    let response = counted(response, RequestKind::Page, &served.handle);
     opening.end_with(written(&response, framing), until)
 }
 

@@ -22,7 +22,7 @@ use crate::socket::buffer::Unread;
 use crate::socket::exchange::{Peer, WriteAll, answer_and_end, look_at_peer, within};
 use crate::transport::Transport;
 use sansws_common::server::answer::{
-    counted, encodable, failed, judge, note_refusal, written, written_head,
+    counted, encodable, failed, judge, late, note_refusal, written, written_head,
 };
 use sansws_core::config::Config;
 use sansws_core::handshake::{Refusal, Request, ServerHandshake};
@@ -260,7 +260,7 @@ async fn decide<T: Transport, S: Service<T>>(
         Ok(decision) => Ok(decision.unwrap_or_else(failed)),
         Err(Error::Refusal(Refusal::Busy)) => {
             tracing::warn!("the decision on a request timed out");
-            Ok(Decision::Answer(Refusal::Busy.response()))
+            Ok(Decision::Answer(late()))
         }
         Err(left) => Err(left),
     }

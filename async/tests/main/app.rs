@@ -411,7 +411,11 @@ fn layers_and_pages_that_panic_or_hang_are_answered_for() {
         };
         let dial = ConnectOptions::default().config(patient);
         server.expect_reject_with("/hangs", dial, 503).await;
-        assert_eq!(server.get("/page-hangs").await?.status, 503);
+        let late = server.get("/page-hangs").await?;
+        assert_eq!(
+            (late.status, body(&late)),
+            (503, "the request was not handled in time\n".into())
+        );
         assert_eq!(server.get("/page").await?.status, 500);
         assert_eq!(server.get("/error").await?.status, 500);
         Ok(())

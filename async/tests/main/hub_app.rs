@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use sansws_async::test_kit::{TestHub, TestServer, TestSocket};
-use sansws_async::{Error, Result};
+use sansws_async::{Error, HandlerError, Result, Scope};
 use sansws_core::close::CloseCode;
 use sansws_core::frame::MessageKind;
 use sansws_core::hub::{
@@ -538,6 +538,21 @@ fn the_end_of_signals_does_not_precede_messages() {
         server.pass(Duration::from_secs(1)).await;
         assert_eq!(hub.metrics().hub.gauges.channels, 0);
         assert_eq!(server.handle().metrics().handlers_failed, 0);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_page_that_the_hub_refuses_says_why_and_when_to_ask_again() {
+    run(async {
+        let page = async |_: Scope| Err::<&str, HandlerError>(HubError::Down.into());
+        let server = serve(Routes::new().post("/publish", page));
+        let refused = server.post("/publish", "").await?;
+        assert_eq!(
+            (refused.status, &*refused.body),
+            (503, &b"the backplane is down\n"[..])
+        );
+        assert_eq!(refused.fields.get_str("retry-after"), Some("5"));
         Ok(())
     });
 }

@@ -7,7 +7,7 @@ use crate::error::{Error, HandlerError};
 use crate::metrics::{HandshakeFailure, RequestKind, trace};
 use crate::server::handle::ServerHandle;
 use crate::server::scope::Head;
-use crate::server::verdict::{Blame, refusal};
+use crate::server::verdict::{Blame, refusal, unavailable};
 use sansws_core::handshake::{Refusal, Request};
 use sansws_core::http::{RequestHead, Response};
 use sansws_core::internal::Framing;
@@ -29,6 +29,11 @@ pub fn judge(head: RequestHead, plain: bool) -> Result<Head, Refusal> {
     }
     Request::check_plain(&head)?;
     Ok(Head::Plain(head))
+}
+
+/// Returns the answer to a request whose layers or page took too long.
+pub fn late() -> Response {
+    unavailable("the request was not handled in time")
 }
 
 /// Returns the answer to a request that matches no route.

@@ -3,6 +3,7 @@
 //! Knows no bytes. Only errors of the handler's own connection, or of the client's request, are not the application's failure.
 
 use std::error::Error as StdError;
+use std::fmt;
 
 use crate::contain::contain;
 #[cfg(feature = "json")]
@@ -12,7 +13,6 @@ use crate::error::{Chain, HandlerError};
 use crate::error::{ConnectionTag, Error};
 use sansws_core::close::CloseCode;
 use sansws_core::error::SendError;
-use sansws_core::handshake::Refusal;
 use sansws_core::http::Response;
 use sansws_core::hub::HubError;
 use sansws_core::route::ParamError;
@@ -189,6 +189,11 @@ fn is_of_the_url(cause: &(dyn StdError + 'static)) -> bool {
         || cause.downcast_ref::<RequestError>().is_some()
 }
 
+/// Returns the answer to a request that may succeed later.
+pub fn unavailable(why: impl fmt::Display) -> Response {
+    Response::text(503, format!("{why}\n")).with("Retry-After", "5")
+}
+
 /// Returns the response to a request whose handler, layer or page failed before it was accepted, and the side at fault.
 pub fn refusal(error: &HandlerError) -> (Response, Blame) {
     let failed = || (Response::text(500, FAILED), Blame::Application);
@@ -215,7 +220,7 @@ fn refusal_by_chain(error: &HandlerError) -> Option<(Response, Blame)> {
         }
         match value.downcast_ref().map(|hub: &HubError| hub.close_code()) {
             Some(CloseCode::AGAIN | CloseCode::RESTART) => {
-                return Some((Refusal::Busy.response(), Blame::Peer));
+                return Some((unavailable(value), Blame::Peer));
             }
             // A name or a position from the client's request.
             Some(CloseCode::POLICY) => {

@@ -65,7 +65,7 @@ pub enum HubError {
     /// A member's queue is full, and the group makes publishers wait.
     #[error("a member of the group has a full queue")]
     Backpressure,
-    /// The hub drains: joins and publications are refused.
+    /// The hub drains: joins and subscriptions are refused.
     #[error("the hub drains")]
     Draining,
     /// The backplane is down, and publications are refused meanwhile.

@@ -433,6 +433,11 @@ impl Hub {
     }
 
     pub(super) fn leave_all(&mut self, now: Instant, id: ChannelId) {
+        // Not one by one: there may be many.
+        let more = self.channels.of(id).and_then(|channel| channel.more_mut());
+        if let Some(extras) = more.and_then(|more| more.extras_mut()) {
+            extras.of_groups = Vec::new();
+        }
         while let Some(more) = self.channels.of(id).and_then(|channel| channel.more_mut()) {
             if let Some(filter) = more.extras_mut().and_then(|extras| extras.filters.pop()) {
                 self.unwatch(id.slot(), &filter);
@@ -516,10 +521,10 @@ impl Hub {
     /// With `at_once` it left deliberately: its presence ends without a grace period.
     pub(super) fn exit(&mut self, now: Instant, id: ChannelId, group: &Name, at_once: bool) {
         if let Some(grace) = self.options.of(group).presence.grace()
-            && let Some(present) = self.present(now, id, group)
+            && let Some(user) = self.user_in(id, group)
         {
             let grace = if at_once { Duration::ZERO } else { grace };
-            self.here.leave(now, group, &present.user, grace);
+            self.here.leave(now, group, &user, grace);
             if at_once || grace.is_zero() {
                 self.gone(now);
             }
@@ -546,15 +551,22 @@ impl Hub {
     }
 
     /// Returns the user of a channel, for presence in a group.
-    fn present(&mut self, now: Instant, id: ChannelId, group: &Name) -> Option<Present> {
+    fn user_in(&mut self, id: ChannelId, group: &Name) -> Option<Name> {
         let by_connection = self.options.of(group).presence == PresenceMode::Connections;
-        let more = self.channels.of(id)?.more()?;
-        let user = match &more.user {
+        Some(match self.channels.of(id)?.user() {
             Some(user) if !by_connection => Arc::clone(user),
             _ => alloc::format!("{id}").into(),
-        };
+        })
+    }
+
+    /// Returns the user of a channel, with its metadata, for presence in a group.
+    fn present(&mut self, now: Instant, id: ChannelId, group: &Name) -> Option<Present> {
+        let user = self.user_in(id, group)?;
+        let more = self.channels.of(id)?.more()?;
         let metadata = more.extras().and_then(|extras| {
-            let own = extras.of_groups.iter().find(|(name, _)| name == group);
+            // That of a group that was joined just now is the last.
+            let mut of_groups = extras.of_groups.iter().rev();
+            let own = of_groups.find(|(name, _)| name == group);
             own.map(|(_, own)| own).or(extras.metadata.as_ref())
         });
         Some(Present {
