@@ -1,11 +1,9 @@
 //! Carriers of the messages of a session: a WebSocket, or a streamed response with requests beside it.
 
-use std::future::{Future, pending};
+use std::future::Future;
 
 use sansws_async::{Error, ReadHalf, Result, Transport, WriteHalf};
-use sansws_core::hub::{
-    ChannelId, ChannelOptions, HubError, JoinOptions, Joined, Published, Signal,
-};
+use sansws_core::hub::{ChannelId, ChannelOptions, JoinOptions, Joined, Published, Signal};
 use sansws_core::message::Message;
 
 /// The way to a client, and its channel of the hub.
@@ -35,7 +33,7 @@ pub(crate) trait Carrier: Send + Sync {
         info: &str,
     ) -> impl Future<Output = Result<Published, Error>> + Send;
 
-    /// Waits for a signal, once the channel is open.
+    /// Waits for a signal, once the channel is open. Fails with [`HubError::Gone`](sansws_core::hub::HubError) once the connection has ended.
     fn signal(&self) -> impl Future<Output = Result<Signal, Error>> + Send;
 }
 
@@ -75,11 +73,7 @@ impl<T: Transport + Send + 'static> Carrier for WriteHalf<T> {
     }
 
     async fn signal(&self) -> Result<Signal, Error> {
-        match Self::signal(self).await {
-            // The reader has the end, behind what the client sent before.
-            Err(Error::Hub(HubError::Gone)) => pending().await,
-            signal => signal,
-        }
+        Self::signal(self).await
     }
 }
 

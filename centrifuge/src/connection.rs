@@ -148,14 +148,26 @@ impl<C: Carrier, R: Runtime + HubEnv> Connection<C, R> {
         });
         let mut signal = pin!(self.carrier.signal());
         let mut message = pin!(reader.receive());
+        let mut is_gone = false;
         poll_fn(|cx| {
             if let Some(work) = &mut work
                 && let Poll::Ready(event) = work.as_mut().poll(cx)
             {
                 return Poll::Ready(Ok(event));
             }
-            if is_open && let Poll::Ready(signal) = signal.as_mut().poll(cx) {
-                return Poll::Ready(Ok(Event::Signal(signal?)));
+            if is_open
+                && !is_gone
+                && let Poll::Ready(signal) = signal.as_mut().poll(cx)
+            {
+                match signal {
+                    // The reader has the end, behind what the client sent before.
+                    Err(Error::Hub(HubError::Gone)) if wants_input => is_gone = true,
+                    // Nobody reads while so much waits for a handler, which may never return.
+                    Err(Error::Hub(HubError::Gone)) => {
+                        return Poll::Ready(Ok(Event::Message(None)));
+                    }
+                    signal => return Poll::Ready(Ok(Event::Signal(signal?))),
+                }
             }
             if wants_input && let Poll::Ready(message) = message.as_mut().poll(cx) {
                 return Poll::Ready(Ok(Event::Message(message?)));

@@ -803,6 +803,27 @@ async fn handlers_that_take_their_time_hold_up_only_their_client() {
 }
 
 #[tokio::test]
+async fn a_client_that_leaves_a_handler_that_hangs_is_gone_however_much_it_sent() {
+    for on in BOTH {
+        // A ping would find that nobody is there.
+        let mut server = start_with(on, |options| options.ping = Duration::ZERO).await;
+        for pings in [1, 100] {
+            let mut client = server.connected().await;
+            let wait = json!({"id": 2, "rpc": {"method": "wait"}});
+            client.send_json(&wait).await.unwrap();
+            for id in 3..3 + pings {
+                let ping = json!({"id": id, "ping": {}});
+                client.send_json(&ping).await.unwrap();
+            }
+            drop(client);
+            let gone = tokio::time::timeout(Duration::from_secs(30), server.gone.recv());
+            let (user, _) = gone.await.expect("it is gone").unwrap();
+            assert_eq!(user, "ada", "{on:?} {pings}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_join_by_the_application_answers_no_command() {
     for on in BOTH {
         let server = start_with(on, |_| ()).await;
