@@ -17,7 +17,7 @@ use sansws_core::message::PreparedMessage;
 use sansws_core::random::Seed;
 use sansws_core::time::{Duration, Instant};
 use sansws_redis::machine::Machine;
-use sansws_redis::request::{Channel, Request, RequestId};
+use sansws_redis::request::{Channel, Reply, Request, RequestId};
 
 /// The nodes, one in each process.
 const NODES: [NodeId; 2] = [NodeId(1), NodeId(2)];
@@ -398,4 +398,84 @@ fn what_a_node_publishes_when_it_is_given_up_is_uncertain() {
     // All of them are published before the connection is lost.
     desk.machines[0].disconnected(desk.now);
     assert_eq!(desk.machines[0].metrics().uncertain, 2);
+}
+
+fn enters(group: &str, user: &str) -> BackplaneCommand {
+    let users = vec![Present {
+        user: user.into(),
+        ..ada()
+    }];
+    BackplaneCommand::Enter {
+        group: group.into(),
+        users,
+    }
+}
+
+fn exits(group: &str, user: &str) -> BackplaneCommand {
+    BackplaneCommand::Exit {
+        group: group.into(),
+        users: vec![user.into()],
+    }
+}
+
+/// Users come and go while Redis refuses some requests; returns how many requests follow once it refuses none, and who is in the room.
+fn after_refusals(refuses: fn(&Request) -> bool) -> (u64, Vec<Arc<str>>) {
+    let mut desk = Desk::new(HubOptions::default());
+    desk.say(0, enters("room", "ada"));
+    desk.say(0, enters("room", "bob"));
+    desk.run();
+    desk.server.refuses = refuses;
+    let second = |desk: &mut Desk| {
+        desk.now = desk.now + Duration::from_secs(1);
+        desk.machines[0].tick(desk.now);
+        desk.run();
+    };
+    for number in 0..200 {
+        for user in ["ada", "bob"] {
+            desk.say(0, exits("room", user));
+            desk.say(0, enters("room", user));
+        }
+        let (guest, other) = (format!("guest {number}"), format!("room {number}"));
+        for group in ["room", &other] {
+            desk.say(0, enters(group, &guest));
+            desk.say(0, enters(group, "eve"));
+            desk.say(0, exits(group, &guest));
+            desk.say(0, exits(group, "eve"));
+        }
+        if number % 50 == 0 {
+            second(&mut desk);
+        }
+    }
+    desk.say(0, exits("room", "bob"));
+    desk.say(0, enters("room", "zoe"));
+    second(&mut desk);
+    desk.server.refuses = |_| false;
+    let before = desk.machines[0].metrics().requests;
+    second(&mut desk);
+    assert!(desk.machines[0].is_idle());
+    let requests = desk.machines[0].metrics().requests - before;
+    let Reply::Presence { members, .. } = desk.server.room("room").unwrap().presence(true) else {
+        panic!("it is presence");
+    };
+    (requests, members.into_iter().map(|one| one.user).collect())
+}
+
+#[test]
+fn who_comes_and_goes_while_redis_refuses_is_no_work_afterwards() {
+    let is_presence =
+        |request: &Request| matches!(request, Request::Enter { .. } | Request::Exit { .. });
+    let is_place = |request: &Request| matches!(request, Request::Register { .. });
+    for refuses in [is_presence, is_place, |request: &Request| {
+        matches!(
+            request,
+            Request::Enter { .. }
+                | Request::Exit { .. }
+                | Request::Register { .. }
+                | Request::Unregister { .. }
+        )
+    }] {
+        let (requests, users) = after_refusals(refuses);
+        assert_eq!(users, ["ada", "zoe"].map(Arc::from));
+        assert!(requests < 10, "{requests}");
+    }
 }

@@ -128,6 +128,24 @@ const FAULTS: &[Fault] = &[
         wrong: "Self::Position { .. } | Self::Enter(..)",
     },
     Fault {
+        name: "who goes while Redis refuses is present for ever",
+        file: "serial_queue.rs",
+        right: "(None, _) if are_new => continue,",
+        wrong: "(None, _) => continue,",
+    },
+    Fault {
+        name: "who comes back while Redis refuses is gone",
+        file: "serial_queue.rs",
+        right: "fate.last = last.cloned();",
+        wrong: "",
+    },
+    Fault {
+        name: "places that Redis refuses to give are not asked for again",
+        file: "incarnation.rs",
+        right: "groups.retain(|name| waiting.contains_key(name));",
+        wrong: "groups.clear();",
+    },
+    Fault {
         name: "a recovery that Redis refuses is not answered",
         file: "publish.rs",
         right: "self.tell_unavailable(name, &[(node, token)]);",

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use sansws_core::hub::{BackplaneEvent, Filter, NodeId, Present};
 use sansws_core::time::{Duration, Instant};
 
-use super::serial_queue::{NodeOp, Op, SerialQueue};
+use super::serial_queue::{Entering, NodeOp, Op, SerialQueue};
 use super::{AGAIN, Due, InFlight, Machine};
 use crate::name::Name;
 use crate::request::{Channel, Failure, Incarnation, Reply, Request};
@@ -39,12 +39,41 @@ pub(super) struct Node {
 }
 
 impl Node {
+    /// Forgets the places that it has to be given and does not need any more: all users have left. No request is in flight. Returns how many
+    /// steps are not needed any more.
+    fn forget_places(&mut self) -> usize {
+        self.waiting.retain(|_, ops| !ops.is_empty());
+        let (waiting, queue) = (&self.waiting, &mut self.lane.queue);
+        let before = queue.len();
+        queue.retain_mut(|op| {
+            let NodeOp::Register(groups) = op else {
+                return true;
+            };
+            groups.retain(|name| waiting.contains_key(name));
+            !groups.is_empty()
+        });
+        before - queue.len()
+    }
+
     const fn incarnation(&self, node: NodeId) -> Incarnation {
         Incarnation {
             node,
             term: self.term,
         }
     }
+}
+
+/// Users leave before they were announced.
+fn never_enter(waiting: &mut VecDeque<Op>, incarnation: Incarnation, users: &[Name]) {
+    waiting.retain_mut(|op| match op {
+        Op::Enter(of, entering) if *of == incarnation => {
+            entering
+                .users
+                .retain(|present| !users.contains(&present.user));
+            !entering.users.is_empty()
+        }
+        _ => true,
+    });
 }
 
 /// An incarnation that is being cleared.
@@ -152,8 +181,11 @@ impl Machine {
             return;
         };
         let present = node.present.entry(Arc::clone(name)).or_default();
-        present.extend(users.iter().map(|present| Arc::clone(&present.user)));
-        let op = Op::Enter(node.incarnation(id), users);
+        let mut are_new = true;
+        for user in &users {
+            are_new &= present.insert(Arc::clone(&user.user));
+        }
+        let op = Op::Enter(node.incarnation(id), Entering { users, are_new });
         if node.registered.contains(name) {
             return self.push_op(name, op);
         }
@@ -181,10 +213,11 @@ impl Machine {
                 node.present.remove(name);
             }
         }
-        let op = Op::Exit(node.incarnation(id), Some(users));
+        let incarnation = node.incarnation(id);
         match node.waiting.get_mut(name) {
-            Some(waiting) => waiting.push_back(op),
-            None => self.push_op(name, op),
+            // Nothing of this incarnation was written in the group yet.
+            Some(waiting) => never_enter(waiting, incarnation, &users),
+            None => self.push_op(name, Op::Exit(incarnation, Some(users))),
         }
     }
 
@@ -248,6 +281,11 @@ impl Machine {
             let groups = core::mem::take(&mut sweep.groups);
             return self.swept(incarnation, groups);
         }
+        self.give_back(name, incarnation);
+    }
+
+    /// Gives the place of a node in a group back, if nobody is there any more.
+    pub(super) fn give_back(&mut self, name: &Name, incarnation: Incarnation) {
         // The removals of others follow these; until then the place must stay, so that they are found if the connection is lost.
         let comes =
             |op: &Op| matches!(op, Op::Enter(of, _) | Op::Exit(of, _) if *of == incarnation);
@@ -339,8 +377,9 @@ impl Machine {
         }
         let Ok(reply) = result else {
             if !matches!(op, NodeOp::Beat) {
-                self.traffic.steps += 1;
                 node.lane.queue.push_front(op);
+                self.traffic.steps += 1;
+                self.traffic.steps -= node.forget_places();
             }
             self.due.insert((now + AGAIN, Due::Node(id)));
             return;
@@ -381,6 +420,9 @@ impl Machine {
             });
             for op in waiting.into_iter().flatten() {
                 self.push_op(&name, op);
+            }
+            if let Some(node) = self.nodes.get(&id) {
+                self.give_back(&name, node.incarnation(id));
             }
         }
     }

@@ -128,10 +128,10 @@ impl Machine {
                 members: self.keeps_members(name),
             },
             Op::RemoveHistory { .. } => Request::RemoveHistory(group),
-            Op::Enter(incarnation, users) => Request::Enter {
+            Op::Enter(incarnation, entering) => Request::Enter {
                 group,
                 incarnation: *incarnation,
-                users: users.clone(),
+                users: entering.users.clone(),
                 fresh: self.fresh(),
             },
             Op::Exit(incarnation, users) => Request::Exit {
@@ -181,8 +181,12 @@ impl Machine {
             let aside = &mut group.lane.aside;
             aside.retain(|op| !matches!(op, Op::Position { .. }));
         }
+        let of = group.lane.collapse();
         self.traffic.steps += group.lane.aside.len();
         group.lane.resume();
+        for incarnation in of {
+            self.give_back(name, incarnation);
+        }
         self.pump_group(name);
     }
 

@@ -2,7 +2,8 @@
 //! One request of a lane is in flight at a time, so that nothing can overtake; later ones are gathered.
 //! Knows no reply.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use sansws_core::hub::{HistoryQuery, NodeId, Position, Present, PublishRequest, Token};
 
@@ -42,7 +43,7 @@ pub(super) enum Op {
         node: NodeId,
         token: Token,
     },
-    Enter(Incarnation, Vec<Present>),
+    Enter(Incarnation, Entering),
     /// `None` removes all of them.
     Exit(Incarnation, Option<Vec<Name>>),
 }
@@ -55,6 +56,24 @@ impl Op {
             Self::Position { .. } | Self::Enter(..) | Self::Exit(..)
         )
     }
+}
+
+/// Users that are announced in a group.
+#[derive(Debug)]
+pub(super) struct Entering {
+    pub(super) users: Vec<Present>,
+    /// None of them was announced before on this incarnation, unless removed since.
+    pub(super) are_new: bool,
+}
+
+/// What becomes of a user by steps that were set aside.
+struct Fate {
+    /// The first of them.
+    at: usize,
+    /// It was announced before.
+    is_known: bool,
+    /// How it is announced last, unless it is removed.
+    last: Option<Present>,
 }
 
 /// Messages that one step publishes.
@@ -131,6 +150,62 @@ impl SerialQueue<Op> {
             self.aside.push_back(op);
             self.busy = false;
         }
+    }
+
+    /// Of what was set aside, leaves one step for each user: however often users come and go while Redis refuses, the memory is that of their
+    /// number. Returns the incarnations of which nothing is left.
+    pub(super) fn collapse(&mut self) -> BTreeSet<Incarnation> {
+        let mut fates: BTreeMap<(Incarnation, Name), Fate> = BTreeMap::new();
+        let mut before = BTreeSet::new();
+        for (at, op) in self.aside.iter().enumerate() {
+            let (of, last): (_, Vec<(&Name, Option<&Present>)>) = match op {
+                Op::Enter(of, entering) => {
+                    let users = entering.users.iter();
+                    (of, users.map(|one| (&one.user, Some(one))).collect())
+                }
+                Op::Exit(of, Some(users)) => (of, users.iter().map(|one| (one, None)).collect()),
+                _ => continue,
+            };
+            let is_known = !matches!(op, Op::Enter(_, entering) if entering.are_new);
+            before.insert(*of);
+            for (user, last) in last {
+                let fate = fates.entry((*of, Arc::clone(user))).or_insert(Fate {
+                    at,
+                    is_known,
+                    last: None,
+                });
+                fate.last = last.cloned();
+            }
+        }
+        let mut steps: BTreeMap<usize, Vec<Op>> = BTreeMap::new();
+        let mut left = BTreeSet::new();
+        for ((of, user), fate) in fates {
+            let steps = steps.entry(fate.at).or_default();
+            let are_new = !fate.is_known;
+            match (fate.last, steps.last_mut()) {
+                // It came and went, and nobody knew.
+                (None, _) if are_new => continue,
+                (None, Some(Op::Exit(last, Some(users)))) if *last == of => users.push(user),
+                (None, _) => steps.push(Op::Exit(of, Some(vec![user]))),
+                (Some(present), Some(Op::Enter(last, entering)))
+                    if *last == of && entering.are_new == are_new =>
+                {
+                    entering.users.push(present);
+                }
+                (Some(present), _) => {
+                    let users = vec![present];
+                    steps.push(Op::Enter(of, Entering { users, are_new }));
+                }
+            }
+            left.insert(of);
+        }
+        for (at, op) in std::mem::take(&mut self.aside).into_iter().enumerate() {
+            self.aside.extend(steps.remove(&at).into_iter().flatten());
+            if !matches!(op, Op::Enter(..) | Op::Exit(_, Some(_))) {
+                self.aside.push_back(op);
+            }
+        }
+        before.difference(&left).copied().collect()
     }
 
     /// Returns what was set aside to the front.

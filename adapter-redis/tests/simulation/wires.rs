@@ -307,6 +307,7 @@ const fn is_of_group(request: &Request) -> bool {
             | Request::RemoveHistory(_)
             | Request::Enter { .. }
             | Request::Exit { .. }
+            | Request::Register { .. }
     )
 }
 
