@@ -46,7 +46,7 @@ mod socket;
 mod stream;
 mod timers;
 
-pub use app::{IntoService, Router};
+pub use app::{IntoService, Route, Router};
 pub use dialer::Dialer;
 pub use endpoint::Endpoint;
 pub use event_loop::{EventLoop, Handle, Handler, Loop};

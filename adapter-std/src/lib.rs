@@ -84,7 +84,7 @@ mod stream;
 mod unread;
 mod wire;
 
-pub use app::{IntoService, Router};
+pub use app::{IntoService, Route, Router};
 pub use client::{Client, Connecting, connect, connect_over};
 pub use server::{Accepting, Listener, Server, Upgrade, accept};
 pub use socket::{Keeper, MessageReader, MessageWriter, Messages, ReadHalf, WebSocket, WriteHalf};
