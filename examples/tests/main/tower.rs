@@ -371,3 +371,38 @@ async fn a_streamed_page_ends_when_the_server_drains() {
     assert!(answer.ends_with(b"0\r\n\r\n"));
     reaches(&page.dropped, 1).await;
 }
+
+#[tokio::test]
+async fn a_page_that_never_answers_ends_with_its_client_or_with_the_layer_that_answers_for_it() {
+    /// Counts pages that have ended.
+    struct Ends(Arc<AtomicUsize>);
+    impl Drop for Ends {
+        fn drop(&mut self) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+    let [begun, ended] = [(); 2].map(|()| Arc::new(AtomicUsize::new(0)));
+    let (begins, of_page) = (Arc::clone(&begun), Arc::clone(&ended));
+    let page = move |_: Scope| {
+        begins.fetch_add(1, Ordering::SeqCst);
+        let ends = Ends(Arc::clone(&of_page));
+        async move {
+            let _ends = ends;
+            std::future::pending::<Response>().await
+        }
+    };
+    let ours = Router::new().get("/rows", page).into_service().unwrap();
+    let plain = axum::Router::new().fallback_service(ours);
+    let url = serve(plain.clone()).await;
+    let client = request(&url).await;
+    reaches(&begun, 1).await;
+    drop(client);
+    reaches(&ended, 1).await;
+    let late = TimeoutLayer::with_status_code(
+        http::StatusCode::REQUEST_TIMEOUT,
+        Duration::from_millis(20),
+    );
+    let url = serve(plain.layer(late)).await;
+    let _waits = request(&url).await;
+    reaches(&ended, 2).await;
+}
