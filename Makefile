@@ -1,4 +1,4 @@
-.PHONY: help demo cluster check test test-beside test-others test-suite setup simulate lint msrv platforms doc fuzz bench interop browser redis no-std conformance foreign centrifuge packages semver site wsconform
+.PHONY: help demo cluster check test test-waiting test-planted test-others test-suite setup simulate lint msrv platforms doc fuzz bench interop browser redis no-std conformance foreign centrifuge packages semver site wsconform
 # Seconds that each fuzz target runs.
 SECONDS_EACH ?= 5
 
@@ -28,25 +28,29 @@ check: ## what to run on every save: format, lints and tests of core and async, 
 
 # All crates and features together: one build serves all tests.
 TESTS = cargo test --workspace --all-features
-# Test programs that mostly wait for other processes, and those that build mutants: they run beside all others, and so do the fuzz targets,
-# which have builds of their own, and the suite: running its program as built for the tests takes less time than building a faster one,
-# and so do the fuzz targets without much optimization, which run for seconds only.
-BESIDE = browser cluster planted processes realtime
+# Four kinds of tests run beside each other. Some programs mostly wait for other processes, and others build one mutant after the other.
+WAITING = browser cluster processes realtime
+PLANTED = planted
 # All test programs.
 ALL = $(shell cargo metadata --no-deps --format-version 1 | tr '{' '\n' | \
 	sed -n 's/^"kind":\["test"\],.*"name":"\([a-z_0-9]*\)".*/\1/p' | sort -u)
 
 test: setup ## all tests; installs the foreign peers, a browser, Redis, HAProxy and cargo-fuzz first
 	$(TESTS) --no-run
-	$(MAKE) --no-print-directory --jobs=3 --output-sync=target test-beside test-others test-suite
+	$(MAKE) --no-print-directory --jobs=4 --output-sync=target test-waiting test-planted test-others test-suite
 
-test-beside:
-	$(TESTS) --no-fail-fast $(BESIDE:%=--test %)
+test-waiting:
+	$(TESTS) --no-fail-fast $(WAITING:%=--test %)
+
+test-planted:
+	$(TESTS) --no-fail-fast $(PLANTED:%=--test %)
 
 test-others:
-	$(TESTS) --no-fail-fast --lib --bins $(patsubst %,--test %,$(filter-out $(BESIDE),$(ALL)))
+	$(TESTS) --no-fail-fast --lib --bins $(patsubst %,--test %,$(filter-out $(WAITING) $(PLANTED),$(ALL)))
 	$(TESTS) --no-fail-fast --doc
 
+# The suite's program as built for the tests takes less time than building a faster one, and so do fuzz targets without much
+# optimization, which run for seconds only.
 test-suite:
 	conformance/run.sh --quick target/debug/wsconform
 	CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_DEBUG=0 core/fuzz/run.sh $(SECONDS_EACH)
@@ -88,9 +92,8 @@ MSRV = $(shell sed -n 's/^rust-version = "\(.*\)"/\1.0/p' Cargo.toml)
 
 msrv: ## the libraries, checked by the oldest compiler that they support
 	@if cargo +$(MSRV) --version >/dev/null 2>&1; then \
-		cargo +$(MSRV) check --target-dir target/msrv $(LIBRARIES) --all-features && \
-		cargo +$(MSRV) check --target-dir target/msrv -p sansws-core --no-default-features && \
-		cargo +$(MSRV) check --target-dir target/msrv -p sansws-conformance --lib; \
+		cargo +$(MSRV) check --target-dir target/msrv $(LIBRARIES) -p sansws-conformance --lib --all-features && \
+		cargo +$(MSRV) check --target-dir target/msrv -p sansws-core --no-default-features; \
 	else \
 		echo "note: Rust $(MSRV) is not installed here (rustup toolchain install $(MSRV) --profile minimal);" \
 			"only clippy::incompatible_msrv checked the minimum supported version"; \

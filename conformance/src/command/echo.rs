@@ -1,11 +1,13 @@
 //! The command `peer`: an echo server or an echo client, to try the suite on.
 
-use std::io;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::ValueEnum;
 use sansws_conformance::subjects::on_tokio;
 use sansws_conformance::target::Target;
+
+use super::tell::say;
 
 /// The role of the peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -27,7 +29,18 @@ pub fn run(role: Role, url: &str) -> io::Result<ExitCode> {
     match role {
         Role::Server => {
             let target: Target = url.parse().map_err(io::Error::other)?;
-            on_tokio::listen(&format!("{}:{}", target.host, target.port))?;
+            if target.secure {
+                return Err(io::Error::other(format!(
+                    "{url}: this server has no certificate; use ws://"
+                )));
+            }
+            let host = match target.host.contains(':') {
+                true => format!("[{}]", target.host),
+                false => target.host,
+            };
+            on_tokio::listen(&format!("{host}:{}", target.port), |address| {
+                say!("listening on ws://{address}");
+            })?;
         }
         Role::Client => {
             let url = url.trim_end_matches('/');

@@ -9,29 +9,29 @@ use sansws_conformance::cases::family_title;
 use sansws_conformance::script::Peer;
 use sansws_conformance::suite::Suite;
 
+use super::tell::say;
+
 /// Shows the chosen cases.
 pub fn list(suite: &Suite) -> io::Result<ExitCode> {
     let mut chosen = [suite.chosen(Peer::Server), suite.chosen(Peer::Client)].concat();
     chosen.sort_unstable();
     chosen.dedup();
-    let mut out = io::stdout().lock();
     let (mut family, mut count) = (0, 0);
     for case in chosen.iter().filter_map(|at| suite.cases().get(*at)) {
         if case.family() != family {
             family = case.family();
-            writeln!(
-                out,
+            say!(
                 "\n{}",
                 style(format!("{family}. {}", family_title(family))).bold()
-            )?;
+            );
         }
-        writeln!(out, "{:10} {:8} {}", case.id, who(case), case.does)?;
+        say!("{:10} {:8} {}", case.id, who(case), case.does);
         count += 1;
     }
     if count == 0 {
         return Err(io::Error::other("all cases are skipped"));
     }
-    writeln!(out, "\n{count} cases")?;
+    say!("\n{count} cases");
     Ok(ExitCode::SUCCESS)
 }
 

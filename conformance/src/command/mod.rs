@@ -12,7 +12,7 @@ mod servers;
 mod tell;
 
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
@@ -210,7 +210,8 @@ const BOTH: [Peer; 2] = [Peer::Server, Peer::Client];
 pub fn run(arguments: Vec<OsString>) -> ExitCode {
     let done = config::parse(arguments).and_then(|options| execute(&options));
     done.unwrap_or_else(|error| {
-        eprintln!("wsconform: {error}");
+        // Not `eprintln`, which panics when nobody reads.
+        let _ = writeln!(io::stderr(), "wsconform: {error}");
         ExitCode::from(2)
     })
 }

@@ -1,6 +1,6 @@
 //! The peer that `--exec` starts: a command in a process group of its own, which is ended with the run.
 
-use std::io;
+use std::io::{self, Write};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
@@ -81,7 +81,11 @@ impl Process {
                 Ok(None) => std::thread::sleep(OFTEN),
                 Ok(Some(status)) => {
                     if !status.success() {
-                        eprintln!("wsconform: `{}` ended: {status}", self.command);
+                        let _ = writeln!(
+                            io::stderr(),
+                            "wsconform: `{}` ended: {status}",
+                            self.command
+                        );
                     }
                     stop.store(true, Ordering::Relaxed);
                 }

@@ -1,5 +1,6 @@
 //! The commands `test` and `serve`.
 
+use std::collections::HashSet;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -56,21 +57,33 @@ pub fn test(
     common.finish(&suite, agents, &all, &earlier)
 }
 
-/// Returns the name of each server.
+/// Returns the name of each server. Reports know servers by their names, so no two are equal.
 fn named(names: &[String], targets: &[Target]) -> io::Result<Vec<String>> {
-    match (names, targets) {
-        ([], [_]) => Ok(vec!["server".into()]),
-        ([], targets) => Ok(targets
-            .iter()
-            .map(|target| target.authority.clone())
-            .collect()),
-        (names, targets) if names.len() == targets.len() => Ok(names.to_vec()),
-        (names, targets) => Err(io::Error::other(format!(
-            "there are {} URLs, and {} names for them",
-            targets.len(),
-            names.len()
+    let names = match (names, targets) {
+        ([], [_]) => vec!["server".into()],
+        ([], targets) => targets.iter().map(place).collect(),
+        (names, targets) if names.len() == targets.len() => names.to_vec(),
+        (names, targets) => {
+            return Err(io::Error::other(format!(
+                "there are {} URLs, and {} names for them",
+                targets.len(),
+                names.len()
+            )));
+        }
+    };
+    let mut known = HashSet::new();
+    match names.iter().find(|name| !known.insert(*name)) {
+        Some(twice) => Err(io::Error::other(format!(
+            "two servers have the name `{twice}`: give each its own by --agent"
         ))),
+        None => Ok(names),
     }
+}
+
+/// Returns the host, port and path of a server.
+fn place(target: &Target) -> String {
+    let path = target.path.trim_end_matches('/');
+    format!("{}{path}", target.authority)
 }
 
 /// Starts the server, and waits until it listens at all URLs.

@@ -73,13 +73,16 @@ pub mod on_tokio {
         )
     }
 
-    /// Runs an echo server at this address until the process ends.
+    /// Runs an echo server at this address until the process ends; reports where it listens.
     ///
     /// # Errors
     /// When it cannot listen there.
-    pub fn listen(address: &str) -> io::Result<()> {
-        let (handle, _) = mpsc::channel();
-        block_on(serve(address, handle)).and_then(|served| served.map_err(io::Error::other))
+    pub fn listen(address: &str, listening: impl FnOnce(SocketAddr) + Send) -> io::Result<()> {
+        let (handle, found) = mpsc::channel();
+        std::thread::scope(|scope| {
+            scope.spawn(move || found.recv().map(|(address, _)| listening(address)));
+            block_on(serve(address, handle)).and_then(|served| served.map_err(io::Error::other))
+        })
     }
 
     /// Returns the first text message at that URL.

@@ -35,6 +35,8 @@ fn what_cannot_be_run_is_exit_code_2() {
         &["self", "--baseline", "/no/such/file"],
         &["serve", "256.0.0.1:1"],
         &["test", "ws://127.0.0.1:1", "--timeout", "0"],
+        &["test", "ws://127.0.0.1:1", "ws://127.0.0.1:1/"],
+        &["test", "ws://a:1", "ws://b:1", "--agent=x", "--agent=x"],
     ] {
         let (code, _, error) = run(arguments);
         assert_eq!(code, Some(2), "{arguments:?}: {error}");
@@ -183,4 +185,62 @@ fn an_interrupt_still_writes_the_report() {
     let index = std::fs::read_to_string(dir.join("index.json")).unwrap();
     assert!(index.contains("1.1.1"), "{index}");
     drop(answering.join().unwrap());
+}
+
+#[test]
+fn output_that_nobody_reads_is_no_error() {
+    for arguments in [&["list"][..], &["explain", "*"]] {
+        let mut program = wsconform()
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(program.stdout.take());
+        let ended = program.wait_with_output().unwrap();
+        let error = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!((ended.status.code(), error.as_str()), (Some(0), ""));
+    }
+    let mut program = wsconform()
+        .args(["explain", "99.9"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(program.stderr.take());
+    assert_eq!(program.wait().unwrap().code(), Some(2));
+}
+
+#[test]
+fn the_echo_peer_reports_where_it_listens() {
+    let mut peer = wsconform()
+        .args(["peer", "server", "ws://127.0.0.1:0"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(peer.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    let url = line.trim().strip_prefix("listening on ").unwrap();
+    let (code, out, error) = run(&["test", url, "--only", "1.1.*"]);
+    assert_eq!(code, Some(0), "{out}{error}");
+    // Two paths of one server are two agents.
+    let (code, out, error) = run(&[
+        "test",
+        &format!("{url}/a"),
+        &format!("{url}/b"),
+        "--only",
+        "1.1.1",
+    ]);
+    peer.kill().unwrap();
+    peer.wait().unwrap();
+    assert_eq!(code, Some(0), "{out}{error}");
+    assert!(
+        out.contains("/a (server)") && out.contains("/b (server)"),
+        "{out}"
+    );
+
+    let (code, _, error) = run(&["peer", "server", "wss://127.0.0.1:0"]);
+    assert_eq!(code, Some(2));
+    assert!(error.contains("use ws://"), "{error}");
 }
