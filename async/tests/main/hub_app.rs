@@ -15,7 +15,7 @@ use sansws_core::close::CloseCode;
 use sansws_core::frame::MessageKind;
 use sansws_core::hub::{
     ChannelId, ChannelOptions, GroupOptions, HistoryOptions, HubError, HubEvent, HubOptions,
-    Position, PresenceMode, QueueLimits, Recovered, SlowConsumerPolicy,
+    JoinOptions, Position, PresenceMode, QueueLimits, Recovered, SlowConsumerPolicy,
 };
 use support::app::{Routes, Up, run, serve};
 
@@ -553,6 +553,25 @@ fn a_page_that_the_hub_refuses_says_why_and_when_to_ask_again() {
             (503, &b"the backplane is down\n"[..])
         );
         assert_eq!(refused.fields.get_str("retry-after"), Some("5"));
+        Ok(())
+    });
+}
+
+#[test]
+fn whoever_takes_no_bytes_takes_one_message_after_the_other() {
+    run(async {
+        let hub = TestHub::new();
+        let channel = hub.open_channel(ChannelOptions::default())?;
+        channel.join_with("lobby", JoinOptions::default()).await?;
+        for text in ["", "one", "two"] {
+            hub.publish("lobby", text).await?;
+        }
+        let mut taken = Vec::new();
+        for _ in 0..2 {
+            let some = poll_once(pin!(channel.take(0)));
+            taken.push(some.expect("there are messages").messages.len());
+        }
+        assert_eq!(taken, [2, 1]);
         Ok(())
     });
 }

@@ -71,7 +71,8 @@ impl HubChannel {
         self.0.channel().id()
     }
 
-    /// Waits until something is queued, and takes it: messages of at least `bytes` payload bytes together, if there are as many.
+    /// Waits until something is queued, and takes it: messages of at least `bytes` payload bytes together, if there are as
+    /// many, and one in any case.
     pub async fn take(&self, bytes: usize) -> TakenMessages {
         poll_fn(|cx| {
             if !self.0.is_rung(cx.waker()) {
@@ -83,7 +84,8 @@ impl HubChannel {
                     length += frame.payload().len();
                     messages.push(frame.clone());
                 }
-                length < bytes
+                // One at least: it would wait for ever.
+                length < bytes.max(1)
             });
             let close = pulled.close;
             if messages.is_empty() && close.is_none() {
