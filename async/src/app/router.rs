@@ -82,6 +82,8 @@ impl<T: Transport> Route<T> {
     /// [`Limits::body`](sansws_core::config::Limits::body) bytes of the route's policy (413 beyond), and available as
     /// [`Scope::body`](crate::server::scope::Scope::body).
     ///
+    /// It may take its time: no timeout applies to it, but its future is dropped when its client ends the connection, or its side of it.
+    ///
     /// For methods other than GET, HEAD and OPTIONS, pages of other hosts are refused as for WebSockets: see
     /// [`OriginPolicy`](sansws_core::handshake::OriginPolicy).
     pub fn page<M: Into<String>, K>(
@@ -94,7 +96,7 @@ impl<T: Transport> Route<T> {
     }
 
     /// Creates a route to a page whose response is written while it is made, for any methods other than HEAD; for the rest see
-    /// [`page`](Self::page). Behind another HTTP stack (`hyper`, `axum`), such a request is answered with 501.
+    /// [`page`](Self::page). It passes through other HTTP stacks (`hyper`, `axum`) as well.
     pub fn streamed<M: Into<String>, F>(
         methods: impl IntoIterator<Item = M>,
         pattern: impl Into<String>,
