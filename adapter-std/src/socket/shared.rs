@@ -179,6 +179,7 @@ impl<S: ByteStream> Shared<S> {
         send: impl FnOnce(&mut Connection) -> Result<(), SendError>,
     ) -> Result<(), Error> {
         let mut send = Some(send);
+        let mut answers = false;
         self.drive(Until::Forever, false, |engine| {
             loop {
                 if !engine.accepts() && !engine.is_answering() {
@@ -190,6 +191,7 @@ impl<S: ByteStream> Shared<S> {
                 }
                 if engine.connection.has_room() || !engine.accepts() {
                     let send = send.take();
+                    answers = engine.is_answering();
                     return Step::Done(send.map_or(Ok(()), |send| engine.send(message, send)));
                 }
                 if let Some(interest) = engine.make_room() {
@@ -198,7 +200,7 @@ impl<S: ByteStream> Shared<S> {
             }
         })??;
         if flush {
-            self.flush()?;
+            self.write_all(answers)?;
             self.engine().look_if_due();
         }
         Ok(())
@@ -206,6 +208,11 @@ impl<S: ByteStream> Shared<S> {
 
     /// Writes all queued output.
     pub(crate) fn flush(&self) -> Result<(), Error> {
+        self.write_all(false)
+    }
+
+    /// Writes all queued output. An answer that is lost is no error: messages that can still be received precede the end.
+    fn write_all(&self, answers: bool) -> Result<(), Error> {
         self.drive(Until::Forever, false, |engine| {
             loop {
                 if engine.flush() == Flushed::Blocked {
@@ -214,8 +221,9 @@ impl<S: ByteStream> Shared<S> {
                         None => continue,
                     }
                 }
+                let is_answering = answers || engine.is_answering();
                 if engine.connection.is_open() && engine.connection.is_output_over() {
-                    if engine.is_answering() {
+                    if is_answering {
                         return Step::Done(Ok(()));
                     }
                     return match engine.refusal() {
@@ -225,9 +233,7 @@ impl<S: ByteStream> Shared<S> {
                     };
                 }
                 return Step::Done(match engine.ending.closed() {
-                    Some(closed) if !closed.clean && !engine.is_answering() => {
-                        Err(engine.ending.error())
-                    }
+                    Some(closed) if !closed.clean && !is_answering => Err(engine.ending.error()),
                     _ => Ok(()),
                 });
             }

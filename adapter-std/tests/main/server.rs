@@ -499,3 +499,73 @@ fn a_fallback_answers_requests_for_websockets_too_and_ends_their_connections() {
     );
     server.close();
 }
+
+/// Sends many messages at once, and vanishes once the server has read them. Returns what the handler met, and the number of its failures.
+fn vanish_after_a_burst(twice: bool) -> (Vec<usize>, u64) {
+    let (read, has_read) = channel();
+    let (go, goes) = channel();
+    let (count, counted) = channel();
+    let ends = std::sync::Mutex::new((read, goes, count));
+    // A sender reads little ahead, so the end may be hidden behind messages.
+    let limits = Limits {
+        read_ahead: 1_000,
+        ..Limits::default()
+    };
+    let config = Config {
+        limits,
+        ..Config::default()
+    };
+    let handler = move |upgrade: Upgrade| {
+        let (read, goes, count) = &*ends.lock().unwrap();
+        let mut socket = upgrade.accept()?;
+        // The burst is there.
+        goes.recv()?;
+        let mut received = 0;
+        let mut echo = || {
+            while let Some(message) = socket.receive()? {
+                received += 1;
+                if received == 1 {
+                    read.send(())?;
+                    goes.recv()?;
+                }
+                if twice {
+                    socket.send(message.clone())?;
+                }
+                socket.send(message)?;
+            }
+            Ok(())
+        };
+        let result = echo();
+        count.send(received)?;
+        result
+    };
+    let server = Running::with(handler, ServerOptions::default().config(config));
+    let mut peer = raw_client(server.address);
+    peer.write_all(&masked(1, &[b'x'; 100]).repeat(BURST))
+        .unwrap();
+    go.send(()).unwrap();
+    has_read.recv().unwrap();
+    socket2::SockRef::from(&peer)
+        .set_linger(Some(Duration::ZERO))
+        .unwrap();
+    drop(peer);
+    go.send(()).unwrap();
+    let handle = server.handle.clone();
+    server.close();
+    (counted.iter().collect(), handle.metrics().handlers_failed)
+}
+
+/// Number of messages of a burst: one read takes them all.
+const BURST: usize = 30;
+
+#[test]
+fn a_handler_whose_answers_cannot_be_written_receives_what_came_before() {
+    assert_eq!(vanish_after_a_burst(false), (vec![BURST], 0));
+}
+
+#[test]
+fn a_handler_that_learns_of_the_end_by_sending_has_not_failed() {
+    let (received, failed) = vanish_after_a_burst(true);
+    assert!(received[0] >= 1, "{received:?}");
+    assert_eq!(failed, 0);
+}

@@ -106,8 +106,15 @@ fn patient(stream: TcpStream) -> TcpStream {
 
 /// An unmasked frame with FIN, as a server sends it.
 pub fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
-    assert!(payload.len() < 126);
-    let mut frame = vec![0x80 | opcode, payload.len().to_le_bytes()[0]];
+    let length = u16::try_from(payload.len()).unwrap();
+    let mut frame = vec![0x80 | opcode];
+    match u8::try_from(length) {
+        Ok(short @ ..126) => frame.push(short),
+        _ => {
+            frame.push(126);
+            frame.extend_from_slice(&length.to_be_bytes());
+        }
+    }
     frame.extend_from_slice(payload);
     frame
 }
@@ -116,7 +123,8 @@ pub fn frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
 pub fn masked(opcode: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = frame(opcode, payload);
     frame[1] |= 0x80;
-    frame.splice(2..2, [0; 4]);
+    let head = frame.len() - payload.len();
+    frame.splice(head..head, [0; 4]);
     frame
 }
 

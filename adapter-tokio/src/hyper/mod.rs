@@ -44,7 +44,7 @@ use ::hyper::upgrade::{OnUpgrade, Upgraded};
 use http::Extensions;
 use hyper_util::rt::TokioIo;
 use sansws_async::external::ExternalUpgrade;
-use sansws_async::runtime::sleep;
+use sansws_async::runtime::{Runtime, sleep};
 use sansws_async::{ConnectionPolicy, HubRef, Result, ServerHandle};
 use sansws_core::handshake::{Refusal, Request};
 use sansws_core::http::Response;
@@ -170,11 +170,10 @@ fn drive_hub(hub: Option<&HubRef>) {
 /// ```
 /// # use std::time::Duration;
 /// # use sansws_tokio::ServerHandle;
-/// # use sansws_tokio::hyper::drain_when;
+/// # use sansws_tokio::hyper::{drain_when, shutdown_signal};
 /// # async fn run(listener: tokio::net::TcpListener, router: axum::Router, handle: ServerHandle) -> std::io::Result<()> {
-/// # let signal = std::future::pending::<()>();
 /// axum::serve(listener, router)
-///     .with_graceful_shutdown(drain_when(signal, handle, Duration::from_secs(10))) // Close 1012
+///     .with_graceful_shutdown(drain_when(shutdown_signal(), handle, Duration::from_secs(10))) // Close 1012
 ///     .await
 /// # }
 /// ```
@@ -186,6 +185,17 @@ pub async fn drain_when<S: Future>(signal: S, handle: ServerHandle, window: Dura
     let emptied = std::future::poll_fn(|cx| handle.poll_empty(cx));
     if tokio::time::timeout(window + LATE, emptied).await.is_err() {
         handle.drop_all();
+    }
+}
+
+/// Waits for SIGTERM, as service managers and containers send it, or SIGINT (^C): a signal for [`drain_when`]. It never returns on
+/// platforms without them, nor when the process cannot listen for them, which is logged at ERROR.
+pub async fn shutdown_signal() {
+    let mut signals = <Tokio as Runtime>::Signals::default();
+    let signal = std::future::poll_fn(|cx| Tokio::poll_signal(&mut signals, cx));
+    if let Err(error) = signal.await {
+        tracing::error!(%error, "cannot listen for signals");
+        std::future::pending::<()>().await;
     }
 }
 

@@ -18,6 +18,8 @@ pub struct Ending {
     /// The last error reported to the receiver that is not the end.
     fault: Option<Box<Fault>>,
     reported: bool,
+    /// A write failed: a sender may have learned of the end before it was known.
+    unsent: bool,
 }
 
 #[derive(Debug)]
@@ -51,6 +53,7 @@ impl Ending {
     /// Records the error of a failed write: it is the cause of the end that follows.
     pub fn note_write_error(&mut self, error: io::Error) {
         self.write_error = Some(error);
+        self.unsent = true;
     }
 
     /// Records that the peer closed.
@@ -155,7 +158,9 @@ impl Ending {
     /// Returns whether this is how the connection ended.
     pub fn has_met(&self, error: &Error) -> bool {
         match error {
-            Error::Disconnect(closed) => self.closed() == Some(&**closed),
+            Error::Disconnect(closed) => {
+                self.closed() == Some(&**closed) || self.unsent && **closed == vanished()
+            }
             Error::Violation(violation) => self.violation() == Some(*violation),
             Error::Io(error) => {
                 self.end.as_ref().and_then(|end| end.reported_io) == Some(error.kind())
@@ -171,6 +176,7 @@ impl Ending {
         }
         let is = |error: Error| error.to_string() == text;
         let is_end = self.is_known() && is(self.disconnected())
+            || self.unsent && is(Error::Disconnect(Box::new(vanished())))
             || self
                 .violation()
                 .is_some_and(|violation| is(Error::Violation(violation)));

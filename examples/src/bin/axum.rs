@@ -11,7 +11,7 @@ use axum::response::Response;
 use axum::routing::{any, get};
 use clap::Parser;
 use sansws_tokio::ServerHandle;
-use sansws_tokio::hyper::{Upgrade, WebSocket, drain_when};
+use sansws_tokio::hyper::{Upgrade, WebSocket, drain_when, shutdown_signal};
 use tokio::net::TcpListener;
 
 /// Echoes in rooms.
@@ -47,8 +47,8 @@ async fn main() -> std::io::Result<()> {
         .with_state(handle.clone());
     let listener = TcpListener::bind(&options.listen).await?;
     println!("listening on http://{}", listener.local_addr()?);
-    // On ^C all connections are closed with 1012, spread over a second.
-    let drained = drain_when(tokio::signal::ctrl_c(), handle, Duration::from_secs(1));
+    // On SIGTERM and on ^C all connections are closed with 1012, spread over a second.
+    let drained = drain_when(shutdown_signal(), handle, Duration::from_secs(1));
     axum::serve(listener, router)
         .with_graceful_shutdown(drained)
         .await

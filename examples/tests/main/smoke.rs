@@ -293,6 +293,22 @@ async fn echo_closes_with_1012_on_a_signal() {
 }
 
 #[tokio::test]
+async fn axum_closes_with_1012_on_a_signal() {
+    for signal in ["TERM", "INT"] {
+        let arguments = ["--listen", "127.0.0.1:0"];
+        let (mut running, url) = listening(env!("CARGO_BIN_EXE_axum"), &arguments);
+        let url = format!("{}/rooms/a", url.replace("http:", "ws:"));
+        let mut client = Client::connect(&url).await;
+        client.send("Hello").await;
+        assert_eq!(client.text().await, "a: Hello");
+        running.signal(signal);
+        assert_eq!(client.end().await.0, 1012);
+        drop(client);
+        assert!(running.0.wait().unwrap().success());
+    }
+}
+
+#[tokio::test]
 async fn the_custom_loop_loses_nothing_to_a_peer_that_reads_late() {
     let (_running, url) = listening(env!("CARGO_BIN_EXE_custom-loop"), &["127.0.0.1:0"]);
     let socket = sansws_tokio::connect(&url, ConnectOptions::default())

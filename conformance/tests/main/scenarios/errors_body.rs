@@ -265,3 +265,56 @@ fn what_the_peer_does_is_no_failure_of_the_application() {
         assert_eq!(failures(&handle).await, 0);
     });
 }
+
+/// Number of messages of a burst: one read takes them all.
+const BURST: usize = 30;
+
+#[test]
+fn a_handler_that_learns_of_the_end_by_flushing_has_not_failed() {
+    runtime::block_on(async {
+        let (read, has_read) = async_channel::bounded(1);
+        let (go, goes) = async_channel::bounded::<()>(1);
+        let handler = move |upgrade: Upgrade| {
+            let (read, goes) = (read.clone(), goes.clone());
+            async move {
+                let mut socket = upgrade.accept().await?;
+                let mut received = 0;
+                while let Some(message) = socket.receive().await? {
+                    received += 1;
+                    if received == 1 {
+                        read.send(()).await?;
+                        goes.recv().await?;
+                    }
+                    socket.send(message).await?;
+                    socket.flush().await?;
+                }
+                Ok(())
+            }
+        };
+        // A sender reads little ahead, so the end may be hidden behind messages.
+        let mut config = ws::Config::default();
+        config.limits.read_ahead = 1_000;
+        let mut server = Server::bind("127.0.0.1:0").await.unwrap();
+        server = server.options(ws::ServerOptions::default().config(config));
+        let address = server.local_addr().unwrap();
+        let handle = server.handle();
+        let router = Router::new().route("/", handler);
+        runtime::spawn(async move { server.serve(router).await.unwrap() });
+
+        let mut burst = format!(
+            "GET / HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+            Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        )
+        .into_bytes();
+        let message = [&[0x81, 0x80 | 100, 0, 0, 0, 0], &[b'x'; 100][..]].concat();
+        burst.extend(message.repeat(BURST));
+        let mut peer = std::net::TcpStream::connect(address).unwrap();
+        std::io::Write::write_all(&mut peer, &burst).unwrap();
+        has_read.recv().await.unwrap();
+        let end = socket2::SockRef::from(&peer).set_linger(Some(Duration::ZERO));
+        end.unwrap();
+        drop(peer);
+        go.send(()).await.unwrap();
+        assert_eq!(failures(&handle).await, 0);
+    });
+}
