@@ -16,6 +16,9 @@ use super::{
 };
 use crate::time::{Duration, Instant};
 
+/// Minimum time between two checks or beats: with options of zero they would take all of it.
+const LEAST: Duration = Duration::from_millis(1);
+
 /// The purpose of a request to the backplane.
 #[derive(Debug)]
 pub(super) enum Asked {
@@ -463,7 +466,7 @@ impl Hub {
         if self.schedule.check.is_some_and(|at| at > now) {
             return;
         }
-        self.schedule.check = Some(now + every);
+        self.schedule.check = Some(now + every.max(LEAST));
         for key in self.groups.keys() {
             let idle =
                 |group: &super::group::Group| group.asked.is_none() && group.repairing.is_none();
@@ -479,7 +482,7 @@ impl Hub {
             return;
         };
         if self.schedule.beat.is_some_and(|at| at <= now) {
-            self.schedule.beat = Some(now + (lease / 3).max(Duration::from_micros(1)));
+            self.schedule.beat = Some(now + (lease / 3).max(LEAST));
             self.command(BackplaneCommand::Beat);
         }
     }

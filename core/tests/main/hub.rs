@@ -1663,6 +1663,26 @@ fn a_channel_whose_new_user_finds_no_room_keeps_the_old_one() {
 }
 
 #[test]
+fn checks_and_beats_leave_time_for_others_whatever_the_options() {
+    let options = HubOptions {
+        check: Some(Duration::ZERO),
+        lease: Some(Duration::ZERO),
+        ..HubOptions::default()
+    };
+    let mut world = World::new(1, options);
+    let ada = world.open(0);
+    world.join(ada, "a");
+    for _ in 0..10 {
+        let now = world.now;
+        world.hubs[0].tick(now);
+        world.settle();
+        let due = world.hubs[0].deadline().unwrap();
+        assert!(due > now, "{due:?} at {now:?}");
+        world.now = due;
+    }
+}
+
+#[test]
 fn joins_and_publications_of_a_channel_have_a_rate() {
     let options = HubOptions {
         joins: Some(Rate::per_second(2)),
