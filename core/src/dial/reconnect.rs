@@ -24,6 +24,8 @@
 //! | any other status | stop | the same request gets the same answer |
 //! | no connection, a timeout | reconnect | networks recover |
 //! | a peer that broke the protocol | stop | it will do so again |
+//!
+//! With [`ReconnectOptions::persistent`], only 1000 stops a client.
 
 use super::backoff::{Backoff, Retries};
 use crate::close::Closed;
@@ -104,6 +106,10 @@ pub struct ReconnectOptions {
     pub settled: Duration,
     /// The longest `Retry-After` that is honoured; longer ones are cut to it; default 5 min.
     pub most_retry_after: Duration,
+    /// Whether to reconnect also where the same attempt should meet the same end, such as 404, 1008, an untrusted certificate or a malformed
+    /// response, though not at once; default no. For clients that nobody restarts: a route that is missing during a deployment comes back, and
+    /// certificates are renewed.
+    pub persistent: bool,
 }
 
 impl Default for ReconnectOptions {
@@ -113,6 +119,7 @@ impl Default for ReconnectOptions {
             attempts: None,
             settled: Duration::from_secs(10),
             most_retry_after: Duration::from_secs(300),
+            persistent: false,
         }
     }
 }
@@ -170,7 +177,12 @@ impl Reconnect {
         if opened.is_some_and(|opened| now.since(opened) >= self.options.settled) {
             self.retries.succeeded();
         }
-        let answer = answer(ended);
+        let answer = match answer(ended) {
+            Return::Never if self.options.persistent && ended != Ended::Closed(1000) => {
+                Return::Patient
+            }
+            answer => answer,
+        };
         let most = self.options.attempts;
         if answer == Return::Never || most.is_some_and(|most| self.retries.attempts() >= most) {
             return Next::Stop;
@@ -229,6 +241,37 @@ fn retry_after(fields: &Headers) -> Option<Duration> {
 mod tests {
     use super::*;
     use Return::{After, Never, Patient, Soon};
+
+    #[test]
+    fn a_persistent_client_stops_after_1000_and_its_last_attempt_only() {
+        let options = ReconnectOptions {
+            attempts: Some(4),
+            persistent: true,
+            ..ReconnectOptions::default()
+        };
+        let mut reconnect = Reconnect::new(options.clone(), &Seed::new([7; 32]));
+        let refused = Ended::Refused {
+            status: 404,
+            retry_after: None,
+        };
+        for ended in [
+            refused,
+            Ended::Broken,
+            Ended::Closed(1008),
+            Ended::Closed(1015),
+        ] {
+            let Next::Wait(wait) = reconnect.ended(Instant::ZERO, ended) else {
+                panic!("{ended:?}");
+            };
+            assert!(wait >= options.backoff.base, "{ended:?}: {wait:?}");
+        }
+        assert_eq!(reconnect.ended(Instant::ZERO, refused), Next::Stop);
+        let mut reconnect = Reconnect::new(options, &Seed::new([7; 32]));
+        assert_eq!(
+            reconnect.ended(Instant::ZERO, Ended::Closed(1000)),
+            Next::Stop
+        );
+    }
 
     #[test]
     fn each_code_as_the_table_says() {

@@ -38,6 +38,9 @@ struct Options {
     /// The longest wait between attempts, in milliseconds.
     #[arg(long, default_value_t = 10_000)]
     longest_wait: u64,
+    /// Reconnect whatever the end, unless the server closes with 1000.
+    #[arg(long)]
+    persistent: bool,
 }
 
 /// The next thing that happens.
@@ -57,6 +60,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             max: Duration::from_millis(options.longest_wait),
             ..Backoff::default()
         },
+        persistent: options.persistent,
         ..ReconnectOptions::default()
     };
     let (url, subscribe) = (options.url, options.subscribe);
