@@ -202,7 +202,7 @@ fn end_unopened(
             let response = response.unwrap_or_else(|| Response::new(500));
             let response = counted(response, RequestKind::WebSocket, &permit.handle());
             let bytes = written(&response, Framing::default());
-            wire.answer_and_end(bytes, options.config.timeouts.close);
+            wire.answer_and_end(bytes, &options.config.timeouts);
         }
         UpgradeOutcome::Rejected(status) => {
             counters.response(RequestKind::WebSocket, status);
