@@ -61,10 +61,17 @@ impl Task {
             bell,
         } = self;
         let deadline = options.config.timeouts.handshake.map(|wait| begun + wait);
-        let prepared = contain(|| accepted.prepare(deadline)).and_then(|prepared| prepared);
-        let (stream, peer, secure) = match prepared {
-            Ok(prepared) => prepared,
-            Err(error) => return admission.not_begun(&error),
+        let prepared = {
+            let _cut = match &admission {
+                Admission::In(permit) => accepted.cut_on_shutdown(&permit.handle()),
+                Admission::Away(_) => None,
+            };
+            contain(|| accepted.prepare(deadline)).and_then(|prepared| prepared)
+        };
+        let (stream, peer, secure) = match (prepared, &admission) {
+            (Ok(prepared), _) => prepared,
+            (Err(_), Admission::In(permit)) if permit.is_closing() => return,
+            (Err(error), _) => return admission.not_begun(&error),
         };
         let wire = Wire::new(stream);
         let permit = match admission {
