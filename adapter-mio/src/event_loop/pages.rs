@@ -10,6 +10,7 @@ use sansws_core::internal::Framing;
 
 use super::opening::{Answering, DeferredPage, Next, Opening, Phase};
 use super::peer::Stage;
+use super::requests::answer;
 use super::{Loop, Served};
 use crate::id::ConnectionId;
 
@@ -44,7 +45,7 @@ impl Loop {
             }
             Err(panic) => {
                 let response = failed(&panic.into(), route.as_ref(), &served.handle);
-                self.answer(opening, served, response, framing, false)
+                answer(opening, served, response, framing, false)
             }
         }
     }
@@ -64,16 +65,16 @@ impl Loop {
     }
 
     /// Answers once the page has.
-    pub(super) fn answer_deferred(&self, opening: &mut Opening, served: &Served) -> Next {
+    pub(super) fn answer_deferred(opening: &mut Opening, served: &Served) -> Next {
         let Phase::Answering(answering) = &mut opening.phase else {
             return Next::Step;
         };
-        let Some(answer) = answering.answer.take() else {
+        let Some(answered) = answering.answer.take() else {
             return Next::Wait;
         };
         let (framing, route) = (answering.framing, answering.route.take());
         let response =
-            answer.unwrap_or_else(|error| failed(&error, route.as_ref(), &served.handle));
-        self.answer(opening, served, response, framing, false)
+            answered.unwrap_or_else(|error| failed(&error, route.as_ref(), &served.handle));
+        answer(opening, served, response, framing, false)
     }
 }
