@@ -1,6 +1,7 @@
 //! The same promise on all four adapters: rude peers, which are no library, see the same of each server, and each client tells the same
 //! of them.
 
+mod both_ways;
 mod clients;
 mod dialing;
 mod ending;
