@@ -5,6 +5,8 @@ mod both_ways;
 mod clients;
 mod dialing;
 mod ending;
+#[cfg(unix)]
+mod listening;
 mod reconnecting;
 mod requests;
 mod scripts;
