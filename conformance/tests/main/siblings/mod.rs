@@ -1,6 +1,8 @@
 //! The same promise on all four adapters: rude peers, which are no library, see the same of each server, and each client tells the same
 //! of them.
 
+#[cfg(target_os = "linux")]
+mod addresses;
 mod both_ways;
 mod clients;
 mod dialing;
