@@ -81,10 +81,10 @@ impl Listener {
         Ok(Self::of_tcp(listener, false)?)
     }
 
-    /// Listens on a Unix socket.
+    /// Listens on a Unix socket. One that a server has left behind, and on which nobody listens any more, is replaced.
     ///
     /// # Errors
-    /// [`Error::Io`], whose text names the path.
+    /// [`Error::Io`], whose text names the path: `AddrInUse` when another server listens there, or it is something else.
     #[cfg(unix)]
     pub fn bind_unix(path: impl AsRef<Path>) -> Result<Self, Error> {
         bind_unix(path.as_ref(), |socket| Ok(Self::new(Socket::Unix(socket))))

@@ -5,7 +5,8 @@
 use std::io::{self, IoSlice};
 
 use sansws_common::Error;
-use sansws_core::time::{Duration, Instant};
+use sansws_core::config::Timeouts;
+use sansws_core::time::Instant;
 
 use crate::clock::now;
 use crate::poll::{Interest, Source, wait};
@@ -120,21 +121,32 @@ impl<S: ByteStream> Wire<S> {
     }
 
     /// Writes a last answer, shuts down the writing side, and reads until the peer ends its own: a reset would destroy the answer.
-    pub(crate) fn answer_and_end(mut self, mut bytes: Vec<u8>, close: Duration) {
-        let deadline = Some(now() + close);
-        if self.write(&mut bytes, deadline).is_err() || self.stream.shut_down().is_err() {
+    pub(crate) fn answer_and_end(mut self, mut bytes: Vec<u8>, timeouts: &Timeouts) {
+        let late = Some(now() + timeouts.to_take_whole(bytes.len()));
+        if self.write(&mut bytes, late).is_err() || self.shut_down(late).is_err() {
             return;
         }
         // A stream that cannot be waited for could block forever.
         if self.stream.socket().is_none() {
             return;
         }
+        let deadline = Some(now() + timeouts.close);
         loop {
             self.unread.clear();
             if deadline.is_some_and(|deadline| deadline <= now())
                 || !matches!(self.read(deadline), Ok(true))
             {
                 return;
+            }
+        }
+    }
+
+    /// Shuts down the writing side. The end of TLS is output too, for which there may be no room yet.
+    fn shut_down(&mut self, deadline: Option<Instant>) -> Result<(), Error> {
+        loop {
+            match self.stream.shut_down() {
+                Ok(()) => return Ok(()),
+                Err(error) => self.wait_after(error, Interest::WRITE, deadline)?,
             }
         }
     }

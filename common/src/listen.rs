@@ -5,6 +5,8 @@ use std::fmt::Debug;
 use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 #[cfg(unix)]
+use std::os::unix::fs::FileTypeExt;
+#[cfg(unix)]
 use std::os::unix::net::UnixListener;
 #[cfg(unix)]
 use std::path::Path;
@@ -58,7 +60,8 @@ pub fn bind(address: SocketAddr, shared: bool) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// Binds a Unix socket that does not block; `take` makes a listener of it.
+/// Binds a Unix socket that does not block; `take` makes a listener of it. The socket of a server that is gone is replaced: the system leaves
+/// it where it was.
 ///
 /// # Errors
 /// [`Error::Io`], whose text names the path.
@@ -68,11 +71,31 @@ pub fn bind_unix<L>(
     take: impl FnOnce(UnixListener) -> io::Result<L>,
 ) -> Result<L, Error> {
     let listen = || {
-        let listener = UnixListener::bind(path)?;
+        let listener = match UnixListener::bind(path) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_orphan(path) => {
+                std::fs::remove_file(path)?;
+                UnixListener::bind(path)?
+            }
+            bound => bound?,
+        };
         listener.set_nonblocking(true)?;
         take(listener)
     };
     listen().map_err(|error| Error::io(format_args!("listen on {}", path.display()), error))
+}
+
+/// Returns whether there is a Unix socket on which nobody listens.
+#[cfg(unix)]
+fn is_orphan(path: &Path) -> bool {
+    let connect = || {
+        let socket = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None)?;
+        // One that has no room for more connections would make us wait.
+        socket.set_nonblocking(true)?;
+        socket.connect(&socket2::SockAddr::unix(path)?)
+    };
+    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
+    let refused = |error: io::Error| error.kind() == io::ErrorKind::ConnectionRefused;
+    is_socket && connect().is_err_and(refused)
 }
 
 /// The protocols that precede HTTP on a listener.

@@ -179,7 +179,8 @@ pub struct Timeouts {
     /// closed.
     pub keep_alive: Duration,
     /// The closing handshake, and the end of TCP after it; default 5 s each. Then: the connection is dropped. A client waits as long
-    /// for the body of a refusal, and takes the part that has arrived.
+    /// for the body of a refusal, and takes the part that has arrived. The peer of a server has as long to take the response to a plain
+    /// HTTP request, and another second for each KiB of it.
     pub close: Duration,
     /// How long connections may go on when a server shuts down; default 10 s. Then: they are dropped.
     pub shutdown: Duration,
@@ -190,9 +191,18 @@ impl Timeouts {
     /// second for each KiB. One that trickles would otherwise hold its connection for as long as it likes.
     #[doc(hidden)]
     pub fn to_take(&self, bytes: usize) -> Duration {
-        let seconds = u64::try_from(bytes >> 10).unwrap_or(u64::MAX);
-        self.keep_alive.saturating_add(Duration::from_secs(seconds))
+        self.keep_alive.saturating_add(second_per_kib(bytes))
     }
+
+    /// Returns how long a peer may take to accept a response of so many bytes: `close`, and another second for each KiB.
+    #[doc(hidden)]
+    pub fn to_take_whole(&self, bytes: usize) -> Duration {
+        self.close.saturating_add(second_per_kib(bytes))
+    }
+}
+
+fn second_per_kib(bytes: usize) -> Duration {
+    Duration::from_secs(u64::try_from(bytes >> 10).unwrap_or(u64::MAX))
 }
 
 impl Default for Timeouts {

@@ -5,9 +5,9 @@ use std::io;
 use std::rc::Rc;
 
 use mio::Token;
-use sansws_common::ConnectInfo;
 use sansws_common::contain::contain;
 use sansws_common::listen::is_of_one;
+use sansws_common::{Admission, ConnectInfo};
 use sansws_core::time::Duration;
 
 use super::opening::Opening;
@@ -109,8 +109,12 @@ impl Loop {
                 }
                 continue;
             }
+            let is_refused = matches!(opening.admission, Some(Admission::Away(_)));
             let stage = Stage::Opening(Box::new(opening));
-            entry.insert(Box::new(Peer::new(serial, stream, stage)));
+            let mut peer = Peer::new(serial, stream, stage);
+            peer.flags.refused = is_refused;
+            self.refused += usize::from(is_refused);
+            entry.insert(Box::new(peer));
             self.arm(slot);
         }
         Ok(true)

@@ -37,7 +37,10 @@ impl Loop {
             let _ = peer.stream.shut_down();
         }
         peer.stream.deregister(&self.registry);
+        self.refused -= usize::from(peer.flags.refused);
         self.report(&mut peer);
+        // Who sees that the connection has ended sees its traffic, too.
+        self.tell_traffic();
         if let Some(endpoint) = peer.endpoint.take() {
             // Dropping the data of an application may panic.
             let dropped = contain(|| endpoint.handler.call(|host| host.forget(endpoint.key)));
@@ -158,7 +161,7 @@ impl Loop {
             return false;
         };
         served.handle.is_closing()
-            && (self.peers.is_empty() && self.is_past_window(&served.handle.window())
+            && (self.peers.len() == self.refused && self.is_past_window(&served.handle.window())
                 || self.shutdown.until.is_some_and(|until| until <= self.now))
     }
 
@@ -179,7 +182,8 @@ impl Loop {
             .served
             .as_ref()
             .is_some_and(|served| served.handle.is_closing());
-        if !is_closing || self.clients == 0 || self.peers.len() > self.clients {
+        let others = self.peers.len() - self.refused;
+        if !is_closing || self.clients == 0 || others > self.clients {
             return;
         }
         if std::mem::replace(&mut self.is_ending, true) {

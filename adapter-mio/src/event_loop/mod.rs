@@ -255,6 +255,8 @@ pub struct Loop {
     tasks: Slab<tasks::Task>,
     /// The number of connections to servers, open or not.
     clients: usize,
+    /// The number of connections that are being refused.
+    refused: usize,
     resolver: dialing::Resolver,
     served: Option<Rc<Served>>,
     mailbox: Arc<Mailbox>,
@@ -354,6 +356,7 @@ impl Loop {
             hubs: Vec::new(),
             tasks: Slab::new(),
             clients: 0,
+            refused: 0,
             resolver: dialing::Resolver::default(),
             served: None,
             mailbox,

@@ -136,10 +136,10 @@ impl Loop {
         if peer.flags.blocked {
             return Flushed::Blocked;
         }
-        let before = peer.counts.bytes_sent;
+        let before = peer.counts.bytes_sent();
         let flushed = peer.flush(self.now);
         if peer.is_counted() {
-            self.unreported.bytes_sent += peer.counts.bytes_sent - before;
+            self.unreported.bytes_sent += peer.counts.bytes_sent() - before;
         }
         flushed
     }

@@ -12,6 +12,7 @@ use sansws_common::error::{Error, HandlerError, Result};
 use sansws_common::hub::HubRef;
 use sansws_common::metrics::trace::Span;
 use sansws_common::{Admission, ConnectInfo, Scope};
+use sansws_core::config::Timeouts;
 use sansws_core::handshake::ServerHandshake;
 use sansws_core::http::Response;
 use sansws_core::internal::{Body, Framing};
@@ -194,12 +195,22 @@ impl Opening {
     }
 
     /// Sends a last answer.
-    pub(super) fn end_with(&mut self, bytes: Vec<u8>, until: Instant) -> Next {
+    pub(super) fn end_with(&mut self, bytes: Vec<u8>, now: Instant, timeouts: &Timeouts) -> Next {
+        self.deadline = Some(now + timeouts.to_take_whole(bytes.len()));
         self.respond(bytes);
         self.input = Vec::new();
         self.phase = Phase::Ending { shut: false };
-        self.deadline = Some(until);
         Next::Step
+    }
+
+    /// Returns whether nothing can be sent on it yet.
+    pub(super) const fn is_before_http(&self) -> bool {
+        match self.phase {
+            Phase::Proxy(..) => true,
+            #[cfg(feature = "tls")]
+            Phase::Tls => true,
+            Phase::Head | Phase::Body(_) | Phase::Answering(_) | Phase::Ending { .. } => false,
+        }
     }
 
     /// Returns whether it is between two requests.

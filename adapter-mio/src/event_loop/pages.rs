@@ -10,6 +10,7 @@ use sansws_core::internal::{Framing, MAX_MEANWHILE};
 
 use super::opening::{Answering, DeferredPage, Next, Opening, Phase};
 use super::peer::Stage;
+use super::requests::answer;
 use super::{Loop, Served};
 use crate::id::ConnectionId;
 
@@ -44,7 +45,7 @@ impl Loop {
             }
             Err(panic) => {
                 let response = failed(&panic.into(), route.as_ref(), &served.handle);
-                self.answer(opening, served, response, framing, false)
+                answer(opening, served, response, framing, false)
             }
         }
     }
@@ -73,7 +74,7 @@ impl Loop {
         let Phase::Answering(answering) = &mut opening.phase else {
             return Next::Step;
         };
-        let Some(answer) = answering.answer.take() else {
+        let Some(answered) = answering.answer.take() else {
             // Beyond that, its end is not seen.
             if opening.input.len() >= MAX_MEANWHILE {
                 return Next::Wait;
@@ -82,7 +83,7 @@ impl Loop {
         };
         let (framing, route) = (answering.framing, answering.route.take());
         let response =
-            answer.unwrap_or_else(|error| failed(&error, route.as_ref(), &served.handle));
-        self.answer(opening, served, response, framing, false)
+            answered.unwrap_or_else(|error| failed(&error, route.as_ref(), &served.handle));
+        answer(opening, served, response, framing, false)
     }
 }

@@ -91,7 +91,28 @@ pub(super) struct Counts {
     pub(super) received: u64,
     pub(super) sent: u64,
     pub(super) bytes_received: u64,
-    pub(super) bytes_sent: u64,
+    /// Negative while the answer to the request leaves, which is not counted.
+    sent_or_owed: i64,
+}
+
+impl Counts {
+    /// Number of bytes sent.
+    pub(super) fn bytes_sent(&self) -> u64 {
+        self.sent_or_owed.max(0).unsigned_abs()
+    }
+
+    /// So many bytes of output were not those of messages.
+    pub(super) fn precede_with(&mut self, bytes: usize) {
+        self.sent_or_owed -= signed(bytes);
+    }
+
+    fn sent(&mut self, bytes: usize) {
+        self.sent_or_owed = self.sent_or_owed.saturating_add(signed(bytes));
+    }
+}
+
+fn signed(bytes: usize) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
 /// State that few connections have.
@@ -162,6 +183,8 @@ pub(super) struct Flags {
     pub(super) paused: bool,
     /// It leads to a server.
     pub(super) client: bool,
+    /// It was not admitted, and is being told so.
+    pub(super) refused: bool,
     /// Its response is streamed.
     pub(super) streamed: bool,
     /// Messages of groups are queued for it.
@@ -335,7 +358,7 @@ impl Peer {
             Stage::Open(connection) => connection,
             Stage::Streaming(streamed) => {
                 let (bytes, flushed) = streamed.flush(stream, now);
-                counts.bytes_sent += bytes;
+                counts.sent(bytes);
                 return flushed;
             }
             Stage::Opening(_) | Stage::Connecting(_) | Stage::Over => return Ok(()),
@@ -349,7 +372,7 @@ impl Peer {
             match written {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(count) => {
-                    counts.bytes_sent += count as u64;
+                    counts.sent(count);
                     connection.transmitted(count);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -471,21 +494,16 @@ impl Peer {
 
     /// Returns its traffic.
     pub(super) fn counters(&self) -> Counters {
-        let Counts {
-            received,
-            sent,
-            bytes_received,
-            bytes_sent,
-        } = self.counts;
+        let counts = &self.counts;
         let traffic = self
             .extras
             .as_ref()
             .and_then(|extras| extras.traffic.as_ref());
         let mut counters = Counters::default();
-        counters.received = received;
-        counters.sent = sent;
-        counters.bytes_received = bytes_received;
-        counters.bytes_sent = bytes_sent;
+        counters.received = counts.received;
+        counters.sent = counts.sent;
+        counters.bytes_received = counts.bytes_received;
+        counters.bytes_sent = counts.bytes_sent();
         counters.dropped = traffic.map_or(0, |traffic| traffic.dropped);
         counters
     }

@@ -92,7 +92,17 @@ impl Loop {
         let Some(peer) = self.peers.get_mut(slot) else {
             return Next::Over;
         };
+        let handle = &served.handle;
+        let is_in = matches!(opening.admission, Some(Admission::In(_)));
+        if opening.is_before_http() && handle.is_closing() && (is_in || handle.is_ending()) {
+            // There is no answer.
+            return Next::Over;
+        }
+        let has_answer = !opening.answer.is_empty();
         match opening.write(&mut peer.stream) {
+            Ok(()) if has_answer && matches!(opening.phase, Phase::Head) => {
+                opening.deadline = Some(now() + served.options.config.timeouts.keep_alive);
+            }
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Next::Wait,
             Err(_) => return Next::Over,
@@ -107,6 +117,9 @@ impl Loop {
                 Ok(()) => {
                     opening.arrival.secure = true;
                     opening.phase = Phase::Head;
+                    // TLS may hold a request already, without an event that tells so: its last words and the request were read at once,
+                    // before the loop asked for events.
+                    peer.flags.readable = true;
                     Next::Step
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => Next::Wait,
@@ -123,7 +136,10 @@ impl Loop {
                             return Next::Wait;
                         }
                         Err(_) => return Next::Over,
-                        Ok(()) => {}
+                        Ok(()) => {
+                            let close = served.options.config.timeouts.close;
+                            opening.deadline = Some(now() + close);
+                        }
                     }
                 }
                 // A reset would destroy the answer: the peer ends TCP.
@@ -226,11 +242,10 @@ impl Loop {
     /// Reads a head, and decides on its request.
     fn head(&mut self, slot: usize, opening: &mut Opening, served: &Rc<Served>) -> Next {
         let handle = &served.handle;
-        let until = self.now + served.options.config.timeouts.close;
         if let Some(Admission::Away(_)) = opening.admission {
             handle.counters().turned_away(handle.why_away());
             let busy = written(&Refusal::Busy.response(), Framing::default());
-            return opening.end_with(busy, until);
+            return opening.end_with(busy, self.now, &served.options.config.timeouts);
         }
         let head = match opening.handshake.receive_head(&opening.input) {
             Ok(Some((head, length))) => {
@@ -248,7 +263,9 @@ impl Loop {
                 }
                 return filled;
             }
-            Err(refusal) => return refuse(opening, served, refusal, Framing::default(), until),
+            Err(refusal) => {
+                return refuse(opening, served, refusal, Framing::default(), self.now);
+            }
         };
         if opening.visit > 1 {
             // The keep-alive time is over; the handshake has its own timeout.
@@ -259,7 +276,7 @@ impl Loop {
             keep_alive: head.keeps_alive() && opening.visit < VISITS,
             head: head.method == "HEAD",
         };
-        self.decide(slot, opening, served, head, framing, until)
+        self.decide(slot, opening, served, head, framing)
     }
 
     fn decide(
@@ -269,7 +286,6 @@ impl Loop {
         served: &Rc<Served>,
         head: RequestHead,
         framing: Framing,
-        until: Instant,
     ) -> Next {
         let handle = &served.handle;
         let judged = if handle.is_closing() {
@@ -280,7 +296,8 @@ impl Loop {
         let head = match judged {
             Ok(head) => head,
             Err(refusal) => {
-                return refuse(opening, served, refusal, last(framing), until);
+                let framing = last(framing);
+                return refuse(opening, served, refusal, framing, self.now);
             }
         };
         let mut scope = served.options.scope(head, &opening.arrival, self.now);
@@ -288,7 +305,7 @@ impl Loop {
         let found = match served.app.decide(&mut scope) {
             Decision::Handle(handler, policy) => match handler.page() {
                 None => {
-                    return self.upgrade(slot, opening, served, scope, &handler, &policy, until);
+                    return self.upgrade(slot, opening, served, scope, &handler, &policy);
                 }
                 Some(page) => Ok((page, policy)),
             },
@@ -330,7 +347,7 @@ impl Loop {
             keep_alive: framing.keep_alive && !is_websocket && !has_body,
             ..framing
         };
-        self.answer(opening, served, response, framing, is_websocket)
+        answer(opening, served, response, framing, is_websocket)
     }
 
     /// Reads the body of a request for a page, and lets the page answer.
@@ -346,7 +363,7 @@ impl Loop {
             Err(error) => {
                 let framing = last(reading.framing);
                 let response = refused(error).response();
-                return self.answer(opening, served, response, framing, is_websocket);
+                return answer(opening, served, response, framing, is_websocket);
             }
         }
         if !reading.body.is_whole() {
@@ -373,43 +390,11 @@ impl Loop {
                 return self.begin_stream(slot, opening, served, scope, &host, &policy, framing);
             }
         };
-        let answer = contain(|| page(scope)).map_err(Into::into);
-        let response = answer
-            .and_then(|answer| answer)
+        let answered = contain(|| page(scope)).map_err(Into::into);
+        let response = answered
+            .and_then(|answered| answered)
             .unwrap_or_else(|error| failed(&error, route.as_ref(), &served.handle));
-        self.answer(opening, served, response, framing, is_websocket)
-    }
-
-    /// Answers a request; the connection goes on if it is kept alive.
-    pub(super) fn answer(
-        &self,
-        opening: &mut Opening,
-        served: &Served,
-        response: Response,
-        framing: Framing,
-        is_websocket: bool,
-    ) -> Next {
-        let asked = if is_websocket {
-            RequestKind::WebSocket
-        } else {
-            RequestKind::Page
-        };
-        let response = counted(response, asked, &served.handle);
-        let framing = Framing {
-            keep_alive: framing.keep_alive && !served.handle.is_closing(),
-            ..framing
-        };
-        let (bytes, timeouts) = (written(&response, framing), &served.options.config.timeouts);
-        // The page may have taken its time.
-        let now = now();
-        if !framing.keep_alive {
-            return opening.end_with(bytes, now + timeouts.close);
-        }
-        opening.respond(bytes);
-        opening.phase = Phase::Head;
-        opening.visit += 1;
-        opening.deadline = Some(now + timeouts.keep_alive);
-        Next::Step
+        answer(opening, served, response, framing, is_websocket)
     }
 
     /// The time of a connection that is not open is over.
@@ -426,7 +411,6 @@ impl Loop {
         if opening.deadline.is_none_or(|at| at > now) {
             return;
         }
-        let until = now + served.options.config.timeouts.close;
         let next = match &opening.phase {
             // The answer was not taken in time.
             _ if !opening.answer.is_empty() => Next::Over,
@@ -434,18 +418,17 @@ impl Loop {
             #[cfg(feature = "tls")]
             Phase::Tls => not_begun(opening, Error::ConnectTimeout),
             Phase::Head if opening.visit > 1 && opening.input.is_empty() => Next::Over,
-            Phase::Head => {
-                let framing = Framing::default();
-                refuse(opening, &served, Refusal::Timeout, framing, until)
-            }
+            Phase::Head => refuse(opening, &served, Refusal::Timeout, Framing::default(), now),
+            // They are requests for pages, whatever became of them.
             Phase::Body(reading) => {
                 let framing = last(reading.framing);
-                let response = Refusal::Timeout.response();
-                end_page(opening, &served, response, framing, until)
+                let late = Refusal::Timeout.response();
+                answer(opening, &served, late, framing, false)
             }
             Phase::Answering(answering) => {
                 let framing = last(answering.framing);
-                end_page(opening, &served, late(), framing, until)
+                let late = late();
+                answer(opening, &served, late, framing, false)
             }
             Phase::Ending { .. } => Next::Over,
         };
@@ -457,7 +440,38 @@ impl Loop {
     }
 }
 
-/// The framing of the last answer of a connection.
+/// Answers a request; the connection goes on if it is kept alive.
+pub(super) fn answer(
+    opening: &mut Opening,
+    served: &Served,
+    response: Response,
+    framing: Framing,
+    is_websocket: bool,
+) -> Next {
+    let asked = if is_websocket {
+        RequestKind::WebSocket
+    } else {
+        RequestKind::Page
+    };
+    let response = counted(response, asked, &served.handle);
+    let framing = Framing {
+        keep_alive: framing.keep_alive && !served.handle.is_closing(),
+        ..framing
+    };
+    let (bytes, timeouts) = (written(&response, framing), &served.options.config.timeouts);
+    // The page may have taken its time.
+    let now = now();
+    if !framing.keep_alive {
+        return opening.end_with(bytes, now, timeouts);
+    }
+    opening.deadline = Some(now + timeouts.to_take_whole(bytes.len()));
+    opening.respond(bytes);
+    opening.phase = Phase::Head;
+    opening.visit += 1;
+    Next::Step
+}
+
+/// Returns the framing of a connection's last answer.
 const fn last(framing: Framing) -> Framing {
     Framing {
         keep_alive: false,
@@ -473,30 +487,19 @@ fn not_begun(opening: &Opening, error: Error) -> Next {
     Next::Over
 }
 
-/// Answers a request for a page that took too long, and ends the connection.
-fn end_page(
-    opening: &mut Opening,
-    served: &Served,
-    response: Response,
-    framing: Framing,
-    until: Instant,
-) -> Next {
-    let response = counted(response, RequestKind::Page, &served.handle);
-    opening.end_with(written(&response, framing), until)
-}
-
 /// Answers an invalid request, or one whose head is late, and ends the connection.
 fn refuse(
     opening: &mut Opening,
     served: &Served,
     refusal: Refusal,
     framing: Framing,
-    until: Instant,
+    now: Instant,
 ) -> Next {
     let response = refusal.response();
     note_refusal(&served.handle, &refusal.into());
     end(opening, served, refusal.into());
-    opening.end_with(written(&response, framing), until)
+    let bytes = written(&response, framing);
+    opening.end_with(bytes, now, &served.options.config.timeouts)
 }
 
 /// Records the end of a connection without a decision.

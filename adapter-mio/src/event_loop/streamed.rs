@@ -109,7 +109,7 @@ impl Streamed {
     }
 
     /// Writes as much as the stream takes; returns how much that is, and what stopped it.
-    pub(super) fn flush(&mut self, stream: &mut Stream, now: Instant) -> (u64, io::Result<()>) {
+    pub(super) fn flush(&mut self, stream: &mut Stream, now: Instant) -> (usize, io::Result<()>) {
         let mut bytes = 0;
         let flushed = self.write(stream, &mut bytes);
         if let Err(error) = &flushed
@@ -121,7 +121,7 @@ impl Streamed {
         (bytes, flushed)
     }
 
-    fn write(&mut self, stream: &mut Stream, bytes: &mut u64) -> io::Result<()> {
+    fn write(&mut self, stream: &mut Stream, bytes: &mut usize) -> io::Result<()> {
         loop {
             while let Some(rest) = self.out.get(self.written..)
                 && !rest.is_empty()
@@ -130,7 +130,7 @@ impl Streamed {
                     Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                     Ok(count) => {
                         self.written += count;
-                        *bytes += count as u64;
+                        *bytes += count;
                     }
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                     Err(error) => return Err(error),

@@ -17,6 +17,7 @@ use sansws_core::internal::Framing;
 
 use super::opening::{ConnectionPolicy, Next, Opening, StreamHost};
 use super::peer::{Flushed, Stage};
+use super::requests::answer;
 use super::streamed::Streamed;
 use super::{Loop, ROUNDS, Served};
 use crate::message::Outgoing;
@@ -53,7 +54,7 @@ impl Loop {
             Ok(key) => key,
             Err(error) => {
                 let response = failed(&error, route.as_ref(), &served.handle);
-                return self.answer(opening, served, response, framing, false);
+                return answer(opening, served, response, framing, false);
             }
         };
         let response = format.head(&accept.fields);
@@ -66,13 +67,13 @@ impl Loop {
             Ok(head) => counted(head, RequestKind::Page, &served.handle),
             Err(instead) => {
                 let _ = contain(|| host.call(|host| host.forget(key)));
-                return self.answer(opening, served, instead, last, false);
+                return answer(opening, served, instead, last, false);
             }
         };
         let (bytes, has_body) = written_head(&response, last);
         let Some(peer) = self.peers.get_mut(slot).filter(|_| has_body) else {
             let _ = contain(|| host.call(|host| host.forget(key)));
-            return opening.end_with(bytes, self.now + served.options.config.timeouts.close);
+            return opening.end_with(bytes, self.now, &served.options.config.timeouts);
         };
         let config = policy.config.as_ref().unwrap_or(&served.options.config);
         let streamed = Streamed::new(Arc::clone(config), *format, bytes);

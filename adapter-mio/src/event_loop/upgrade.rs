@@ -16,7 +16,6 @@ use sansws_core::connection::Connection;
 use sansws_core::handshake::{AcceptOptions, Refusal};
 use sansws_core::internal::Framing;
 use sansws_core::limits::{LIFETIME_OVER, Meter};
-use sansws_core::time::Instant;
 
 use super::opening::{ConnectionPolicy, Next, Opening};
 use super::peer::{Attached, Pending, Stage, Traffic};
@@ -24,7 +23,6 @@ use super::{Handler, HostRef, Loop, Served};
 
 impl Loop {
     /// Lets the endpoint decide on a request, and makes the connection.
-    #[expect(clippy::too_many_arguments, reason = "one decision needs all of these")]
     pub(super) fn upgrade(
         &mut self,
         slot: usize,
@@ -33,7 +31,6 @@ impl Loop {
         mut scope: Scope,
         handler: &Handler,
         policy: &ConnectionPolicy,
-        until: Instant,
     ) -> Next {
         trace::asked(&scope);
         let route = scope.pattern().cloned();
@@ -72,17 +69,20 @@ impl Loop {
                 };
                 let path = route.as_ref().map(|route| route.as_str());
                 trace::ended(&outcome, blame, None, &served.handle, path);
-                return opening.end_with(written(&response, Framing::default()), until);
+                let bytes = written(&response, Framing::default());
+                return opening.end_with(bytes, self.now, &served.options.config.timeouts);
             }
         };
         trace::agreed(agreement.subprotocol.as_deref());
         let mut connection = Connection::server(Arc::clone(config), &agreement, self.now);
+        let length = response.len();
         connection.precede_with(response);
         served.handle.counters().opened();
         let (Some(peer), Some(host)) = (self.peers.get_mut(slot), handler.endpoint()) else {
             return Next::Over;
         };
         peer.stage = Stage::Open(connection);
+        peer.counts.precede_with(length);
         self.attach(slot, opening, (host.clone(), key), policy, &mut scope);
         let Some(peer) = self.peers.get_mut(slot) else {
             return Next::Over;

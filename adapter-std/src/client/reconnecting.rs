@@ -194,7 +194,7 @@ impl Client {
             if let Some(Item { message, .. }) = self.inbox.pop() {
                 return Ok(Some(message));
             }
-            match self.proceed() {
+            match self.proceed(true) {
                 Reached::Open => {}
                 Reached::Stopped => return Ok(None),
                 Reached::Waiting => {
@@ -235,7 +235,7 @@ impl Client {
     pub fn send(&mut self, message: impl Into<Message>) -> Result<(), Error> {
         let message = message.into();
         loop {
-            match self.proceed() {
+            match self.proceed(false) {
                 Reached::Stopped => return Err(SendError::Stopped.into()),
                 Reached::Open if self.queue.is_empty() => {
                     if self.look() {
@@ -276,7 +276,7 @@ impl Client {
     /// [`SendError::Stopped`] once the client has stopped.
     pub fn ready(&mut self) -> Result<(), Error> {
         loop {
-            match self.proceed() {
+            match self.proceed(false) {
                 Reached::Open if !self.look() => return Ok(()),
                 Reached::Open => {}
                 Reached::Stopped => return Err(SendError::Stopped.into()),
@@ -326,8 +326,9 @@ impl Client {
         }
     }
 
-    /// Proceeds as far as possible without waiting for the next attempt: dials when one is due, and sends queued messages.
-    fn proceed(&mut self) -> Reached {
+    /// Proceeds as far as possible without waiting for the next attempt: dials when one is due, and sends queued messages. With `receives`,
+    /// an end that they meet is left to the caller: messages can still be received before it.
+    fn proceed(&mut self, receives: bool) -> Reached {
         loop {
             match &self.link {
                 Link::Idle => {
@@ -341,7 +342,7 @@ impl Client {
                 Link::Waiting(_) => return Reached::Waiting,
                 Link::Stopped => return Reached::Stopped,
                 Link::Open(_) => {
-                    if self.send_queue() {
+                    if self.send_queue() || (receives && !self.is_accepting()) {
                         return Reached::Open;
                     }
                     // The end that they met is judged; they wait for the next connection.
@@ -456,9 +457,7 @@ impl Client {
 
     /// A send has met the end of the connection: messages before it are kept.
     fn finish(&mut self) {
-        if let Link::Open(socket) = &self.link
-            && socket.shared().engine().accepts()
-        {
+        if self.is_accepting() {
             // `on_open` has forgotten the rest of a message: nothing can follow that.
             return self.over(SendError::UnfinishedMessage.into());
         }
@@ -478,6 +477,11 @@ impl Client {
                 Ok(None) => return,
             }
         }
+    }
+
+    /// Returns whether there is a connection that messages can be sent on.
+    fn is_accepting(&self) -> bool {
+        matches!(&self.link, Link::Open(socket) if socket.shared().engine().accepts())
     }
 
     /// Sends a message over the open connection. Returns whether it was accepted.

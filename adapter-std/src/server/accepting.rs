@@ -103,7 +103,7 @@ impl<S: ByteStream> Accepting<S> {
             && let Some(wire) = self.wire.take()
         {
             let bytes = written(&refusal.response(), Framing::default());
-            wire.answer_and_end(bytes, self.config.timeouts.close);
+            wire.answer_and_end(bytes, &self.config.timeouts);
         }
         Err(error)
     }

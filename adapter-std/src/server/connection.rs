@@ -61,10 +61,17 @@ impl Task {
             bell,
         } = self;
         let deadline = options.config.timeouts.handshake.map(|wait| begun + wait);
-        let prepared = contain(|| accepted.prepare(deadline)).and_then(|prepared| prepared);
-        let (stream, peer, secure) = match prepared {
-            Ok(prepared) => prepared,
-            Err(error) => return admission.not_begun(&error),
+        let prepared = {
+            let _cut = match &admission {
+                Admission::In(permit) => accepted.cut_on_shutdown(&permit.handle()),
+                Admission::Away(_) => None,
+            };
+            contain(|| accepted.prepare(deadline)).and_then(|prepared| prepared)
+        };
+        let (stream, peer, secure) = match (prepared, &admission) {
+            (Ok(prepared), _) => prepared,
+            (Err(_), Admission::In(permit)) if permit.is_closing() => return,
+            (Err(error), _) => return admission.not_begun(&error),
         };
         let wire = Wire::new(stream);
         let permit = match admission {
@@ -202,7 +209,7 @@ fn end_unopened(
             let response = response.unwrap_or_else(|| Response::new(500));
             let response = counted(response, RequestKind::WebSocket, &permit.handle());
             let bytes = written(&response, Framing::default());
-            wire.answer_and_end(bytes, options.config.timeouts.close);
+            wire.answer_and_end(bytes, &options.config.timeouts);
         }
         UpgradeOutcome::Rejected(status) => {
             counters.response(RequestKind::WebSocket, status);

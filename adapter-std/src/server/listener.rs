@@ -2,23 +2,25 @@
 
 use std::fmt::Debug;
 use std::io;
-use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::net::{Shutdown, SocketAddr, TcpListener, ToSocketAddrs};
 #[cfg(unix)]
 use std::os::unix::net::UnixListener;
 #[cfg(unix)]
 use std::path::Path;
-#[cfg(feature = "tls")]
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
+use std::task::{Wake, Waker};
 
+use sansws_common::ServerHandle;
 use sansws_common::error::{Error, Result};
 #[cfg(unix)]
 use sansws_common::listen::bind_unix;
 use sansws_common::listen::{Speaks, bind_first};
+use sansws_common::server::handle::ShutdownBell;
 use sansws_core::proxy::{ProxyHeader, Source as Sender};
 use sansws_core::time::Instant;
 
 use crate::poll::{AsSource, Source};
-use crate::stream::Stream;
+use crate::stream::{ByteStream, Stream};
 use crate::wire::Wire;
 
 /// A listening socket, with the protocols that precede HTTP on it.
@@ -70,10 +72,10 @@ impl Listener {
         Ok(Self::from_socket(listener)?)
     }
 
-    /// Listens on a Unix socket.
+    /// Listens on a Unix socket. One that a server has left behind, and on which nobody listens any more, is replaced.
     ///
     /// # Errors
-    /// [`Error::Io`], whose text names the path.
+    /// [`Error::Io`], whose text names the path: `AddrInUse` when another server listens there, or it is something else.
     #[cfg(unix)]
     pub fn bind_unix(path: impl AsRef<Path>) -> Result<Self, Error> {
         bind_unix(path.as_ref(), |socket| Ok(Self::new(Socket::Unix(socket))))
@@ -159,6 +161,13 @@ pub(super) struct Accepted {
 }
 
 impl Accepted {
+    /// Ends TCP if the server shuts down before this is dropped, unless HTTP comes first: nothing can be sent yet, so there is no answer.
+    pub(super) fn cut_on_shutdown(&self, handle: &ServerHandle) -> Option<ShutdownBell> {
+        let cut = Cut(Arc::downgrade(ByteStream::socket(&self.stream)?));
+        let is_awaited = !self.speaks.is_plain();
+        is_awaited.then(|| handle.on_shutdown(Waker::from(Arc::new(cut))))
+    }
+
     /// Handles what precedes HTTP. Returns the stream, the address of the client, and whether the stream is secure.
     pub(super) fn prepare(
         self,
@@ -181,6 +190,17 @@ impl Accepted {
             return Ok((crate::stream::accept(stream, tls, deadline)?, peer, true));
         }
         Ok((stream, peer, false))
+    }
+}
+
+/// Ends TCP when it is woken.
+struct Cut(Weak<crate::stream::Socket>);
+
+impl Wake for Cut {
+    fn wake(self: Arc<Self>) {
+        if let Some(socket) = self.0.upgrade() {
+            let _ = socket.shutdown(Shutdown::Both);
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use sansws_common::metrics::RequestKind;
 use sansws_common::server::answer::{counted, failed, judge, note_refusal, written};
 use sansws_common::server::scope::Head;
 use sansws_common::{ConnectInfo, Scope, ServerHandle};
+use sansws_core::config::Timeouts;
 use sansws_core::handshake::{Refusal, ServerHandshake};
 use sansws_core::http::field::has_token;
 use sansws_core::http::{RequestHead, Response};
@@ -47,9 +48,9 @@ pub(super) fn open(
     bell: &Bell,
 ) -> Result<Option<Opening>, Error> {
     let config = &options.config;
-    let close = config.timeouts.close;
+    let timeouts = &config.timeouts;
     let mut handshake = ServerHandshake::new(Arc::clone(config));
-    let timeout = config.timeouts.handshake;
+    let timeout = timeouts.handshake;
     let mut deadline = timeout.map(|timeout| arrival.begun + timeout);
     for visit in 1.. {
         let head = match read_head(&mut wire, &mut handshake, deadline, handle, bell) {
@@ -60,7 +61,15 @@ pub(super) fn open(
             {
                 return Ok(None);
             }
-            Err(error) => return Err(refuse_with(wire, error, handle, close, Framing::default())),
+            Err(error) => {
+                return Err(refuse_with(
+                    wire,
+                    error,
+                    handle,
+                    timeouts,
+                    Framing::default(),
+                ));
+            }
         };
         if visit > 1 {
             // The keep-alive time is over; the handshake has its own timeout.
@@ -82,7 +91,7 @@ pub(super) fn open(
                     keep_alive: false,
                     ..framing
                 };
-                return Err(refuse_with(wire, refusal.into(), handle, close, framing));
+                return Err(refuse_with(wire, refusal.into(), handle, timeouts, framing));
             }
         };
         let is_websocket = matches!(head, Head::WebSocket(_));
@@ -133,11 +142,12 @@ pub(super) fn open(
         };
         let mut bytes = written(&response, framing);
         if !framing.keep_alive {
-            wire.answer_and_end(bytes, close);
+            wire.answer_and_end(bytes, timeouts);
             return Ok(None);
         }
-        wire.write(&mut bytes, Some(now() + close))?;
-        deadline = Some(now() + config.timeouts.keep_alive);
+        let late = now() + timeouts.to_take_whole(bytes.len());
+        wire.write(&mut bytes, Some(late))?;
+        deadline = Some(now() + timeouts.keep_alive);
     }
     Ok(None)
 }
@@ -209,12 +219,12 @@ fn refuse_with(
     wire: Wire<Stream>,
     error: Error,
     handle: &ServerHandle,
-    close: std::time::Duration,
+    timeouts: &Timeouts,
     framing: Framing,
 ) -> Error {
     note_refusal(handle, &error);
     if let Error::Refusal(refusal) = &error {
-        wire.answer_and_end(written(&refusal.response(), framing), close);
+        wire.answer_and_end(written(&refusal.response(), framing), timeouts);
     }
     error
 }
@@ -223,5 +233,5 @@ fn refuse_with(
 pub(super) fn refuse(wire: Wire<Stream>, options: &ServerOptions) {
     let response: Response = Refusal::Busy.response();
     let bytes = written(&response, Framing::default());
-    wire.answer_and_end(bytes, options.config.timeouts.close);
+    wire.answer_and_end(bytes, &options.config.timeouts);
 }

@@ -250,7 +250,7 @@ impl<S: ByteStream> Unanswered<S> {
             if let Some(terms) = &self.terms {
                 *terms.slot.outcome() = UpgradeOutcome::Rejected(response.status);
             }
-            wire.answer_and_end(bytes, self.config.timeouts.close);
+            wire.answer_and_end(bytes, &self.config.timeouts);
         }
         Ok(())
     }

@@ -223,7 +223,7 @@ pub(crate) async fn open<T: Transport, S: Service<T>>(
             answer_and_end(&mut transport, reader.unread, &bytes, config).await?;
             return Ok(None);
         }
-        let late = Some(transport.now() + config.timeouts.close);
+        let late = Some(transport.now() + config.timeouts.to_take_whole(bytes.len()));
         let mut write = WriteAll::new(&bytes);
         within(&mut transport, late, Refusal::Timeout, |transport, cx| {
             write.poll(transport, cx)

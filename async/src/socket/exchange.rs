@@ -23,9 +23,18 @@ pub(crate) async fn answer_and_end<T: Transport>(
     config: &Config,
 ) -> Result<(), Error> {
     let mut write = WriteAll::new(bytes);
-    let finish = |transport: &mut T, cx: &mut Context<'_>| {
+    let answer = |transport: &mut T, cx: &mut Context<'_>| {
         ready!(write.poll(transport, cx))?;
         ready!(transport.poll_shutdown(cx))?;
+        Poll::Ready(Ok(()))
+    };
+    let deadline = transport.now() + config.timeouts.to_take_whole(bytes.len());
+    match within(transport, Some(deadline), Refusal::Timeout, answer).await {
+        Ok(()) => {}
+        Err(Error::Refusal(Refusal::Timeout) | Error::Io(_)) => return Ok(()),
+        Err(error) => return Err(error),
+    }
+    let finish = |transport: &mut T, cx: &mut Context<'_>| {
         for _ in 0..READS {
             unread.clear();
             let read = transport.poll_read(cx, unread.room());

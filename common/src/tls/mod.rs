@@ -127,6 +127,9 @@ pub fn explain(error: io::Error) -> io::Error {
             error.kind(),
             "the peer does not speak TLS: connect to a plain port with ws://",
         ),
+        None if error.kind() == io::ErrorKind::UnexpectedEof => {
+            io::Error::new(error.kind(), "the peer ended the TLS handshake")
+        }
         _ => error,
     }
 }

@@ -169,7 +169,7 @@ impl TlsStream {
                 return Ok(());
             }
             if self.receive(socket)? == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
+                return Err(explain(io::ErrorKind::UnexpectedEof.into()));
             }
         }
     }

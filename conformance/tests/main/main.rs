@@ -35,5 +35,6 @@ mod runtimes;
 mod scenarios;
 mod scoreboard;
 mod server;
+mod siblings;
 mod starting;
 mod words;

@@ -91,6 +91,8 @@ pub(super) struct Flags {
     drained: bool,
     /// Since something is due, input was read.
     looked: bool,
+    /// What was sent last answered a message.
+    answered: bool,
     /// An iterator of messages has returned its last item.
     pub(super) over: bool,
     /// Other threads may use it: a wait must notice what they change.

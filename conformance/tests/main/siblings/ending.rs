@@ -1,0 +1,125 @@
+//! The end of a server while peers are in the middle of something: nobody who is not served delays it, and who is served gets the rest.
+
+use std::io::{Read, Write};
+use std::time::Duration;
+
+use super::on_each;
+use super::servers::{BIG, End, Peer, Running, Setup, until};
+use crate::support::certs::Certs;
+
+/// So long that a test would not see its end.
+const LONG: Duration = Duration::from_secs(3_600);
+
+/// A server that waits for everything as long as it takes.
+fn patient() -> Setup {
+    let mut setup = Setup::default();
+    let timeouts = &mut setup.config.timeouts;
+    (timeouts.handshake, timeouts.close, timeouts.shutdown) = (None, LONG, LONG);
+    setup
+}
+
+#[test]
+fn peers_that_never_begin_delay_no_shutdown() {
+    let certs = Certs::new();
+    let tls = sansws_async::tls::server(certs.identity("server"), None).unwrap();
+    on_each(|adapter| {
+        for (secure, proxied, said) in [
+            (true, false, &b""[..]),
+            (true, false, b"\x16\x03\x01"),
+            (false, true, b""),
+            (false, true, b"PROXY TCP4"),
+            (true, true, b""),
+            (false, false, b""),
+        ] {
+            let setup = Setup {
+                tls: secure.then(|| tls.clone()),
+                proxied,
+                ..patient()
+            };
+            let mut server = Running::start(adapter, &setup);
+            let mut peer = Peer::connect(server.address, None);
+            peer.write_all(said).unwrap();
+            until(|| server.handle.open() == 1);
+            server.handle.close();
+            server.ended();
+            assert!(peer.rest().0.is_empty());
+            assert_eq!(server.handle.open(), 0);
+        }
+    });
+}
+
+#[test]
+fn peers_that_are_refused_and_stay_delay_no_shutdown() {
+    on_each(|adapter| {
+        let setup = Setup {
+            max_connections: Some(0),
+            ..patient()
+        };
+        let mut server = Running::start(adapter, &setup);
+        let mut peer = Peer::connect(server.address, None);
+        let mut said = [0; 12];
+        peer.read_exact(&mut said).unwrap();
+        assert_eq!(&said, b"HTTP/1.1 503");
+        server.handle.close();
+        server.ended();
+    });
+}
+
+#[test]
+fn a_drain_of_any_length_is_cut_short_by_a_close() {
+    on_each(|adapter| {
+        let mut server = Running::start(adapter, &patient());
+        let mut peer = Peer::connect(server.address, None);
+        peer.write_all(b"GET /page HTTP/1.1\r\nHost: a\r\n\r\n")
+            .unwrap();
+        peer.read_exact(&mut [0; 12]).unwrap();
+        for window in [LONG, Duration::MAX, LONG] {
+            server.handle.drain(window);
+        }
+        server.handle.close();
+        server.handle.close();
+        server.ended();
+        assert_eq!(peer.rest().1, End::Clean);
+    });
+}
+
+#[test]
+fn a_reader_that_is_slow_gets_the_whole_answer() {
+    let certs = Certs::new();
+    let tls = sansws_async::tls::server(certs.identity("server"), None).unwrap();
+    let client = sansws_async::tls::client(certs.roots(), None).unwrap();
+    on_each(|adapter| {
+        for secure in [false, true] {
+            let mut setup = Setup {
+                tls: secure.then(|| tls.clone()),
+                ..Setup::default()
+            };
+            let timeouts = &mut setup.config.timeouts;
+            let brief = Duration::from_millis(200);
+            (timeouts.close, timeouts.keep_alive) = (brief, brief);
+            let server = Running::start(adapter, &setup);
+            let kinds = ["close", "keep-alive"];
+            let peers = kinds.map(|kept| {
+                let mut peer = Peer::connect(server.address, secure.then_some(&client));
+                let request = format!("GET /big HTTP/1.1\r\nHost: a\r\nConnection: {kept}\r\n\r\n");
+                peer.write_all(request.as_bytes()).unwrap();
+                peer.flush().unwrap();
+                peer
+            });
+            // Longer than any time that is configured.
+            std::thread::sleep(4 * brief);
+            for (mut peer, kept) in peers.into_iter().zip(kinds) {
+                let (answer, end) = peer.rest();
+                assert!(
+                    answer.len() > BIG,
+                    "{adapter:?} {secure} {kept}: {}",
+                    answer.len()
+                );
+                assert!(
+                    end == End::Clean || kept == "keep-alive",
+                    "{adapter:?} {secure}: {end:?}"
+                );
+            }
+        }
+    });
+}

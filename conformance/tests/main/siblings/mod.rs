@@ -1,0 +1,46 @@
+//! The same promise on all four adapters: rude peers, which are no library, see the same of each server, and each client tells the same
+//! of them.
+
+#[cfg(target_os = "linux")]
+mod addresses;
+mod both_ways;
+mod clients;
+mod dialing;
+mod ending;
+#[cfg(unix)]
+mod listening;
+mod reconnecting;
+mod requests;
+mod scripts;
+mod servers;
+
+/// An adapter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Adapter {
+    Tokio,
+    Smol,
+    Std,
+    Mio,
+}
+
+impl Adapter {
+    pub const ALL: [Self; 4] = [Self::Tokio, Self::Smol, Self::Std, Self::Mio];
+}
+
+/// Does the same on all adapters at once, and returns what came of it.
+pub fn on_each<R: Send>(work: impl Fn(Adapter) -> R + Sync) -> Vec<(Adapter, R)> {
+    std::thread::scope(|scope| {
+        let started = Adapter::ALL.map(|adapter| {
+            let work = &work;
+            (adapter, scope.spawn(move || work(adapter)))
+        });
+        let ended = started.map(|(adapter, running)| {
+            let result = running.join();
+            (
+                adapter,
+                result.unwrap_or_else(|_| panic!("{adapter:?} failed")),
+            )
+        });
+        ended.into()
+    })
+}
