@@ -54,20 +54,21 @@ impl Task {
     fn serve(self) {
         let Self {
             accepted,
-            admission,
+            mut admission,
             begun,
             app,
             options,
             bell,
         } = self;
         let deadline = options.config.timeouts.handshake.map(|wait| begun + wait);
-        let prepared = {
-            let _cut = match &admission {
-                Admission::In(permit) => accepted.cut_on_shutdown(&permit.handle()),
-                Admission::Away(_) => None,
-            };
-            contain(|| accepted.prepare(deadline)).and_then(|prepared| prepared)
+        let cut = match &mut admission {
+            Admission::In(permit) => accepted.cut_when_dropped(permit),
+            Admission::Away(_) => None,
         };
+        let prepared = contain(|| accepted.prepare(deadline)).and_then(|prepared| prepared);
+        if let Some(cut) = cut {
+            cut.begin();
+        }
         let (stream, peer, secure) = match (prepared, &admission) {
             (Ok(prepared), _) => prepared,
             (Err(_), Admission::In(permit)) if permit.is_closing() => return,
@@ -93,6 +94,8 @@ impl Task {
             match open(wire, &options, &app, &arrival, &handle, &bell) {
                 Ok(Some(opening)) => run_handler(opening, &options, &permit, bell),
                 Ok(None) => {}
+                // It is no fault of the peer.
+                Err(_) if permit.is_dropping() => {}
                 Err(error) => {
                     note_failure(&handle, &error);
                     let outcome = ConnectionOutcome {

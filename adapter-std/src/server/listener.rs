@@ -7,15 +7,15 @@ use std::net::{Shutdown, SocketAddr, TcpListener, ToSocketAddrs};
 use std::os::unix::net::UnixListener;
 #[cfg(unix)]
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
-use std::task::{Wake, Waker};
+use std::task::{Context, Wake, Waker};
 
-use sansws_common::ServerHandle;
 use sansws_common::error::{Error, Result};
 #[cfg(unix)]
 use sansws_common::listen::bind_unix;
 use sansws_common::listen::{Speaks, bind_first};
-use sansws_common::server::handle::ShutdownBell;
+use sansws_common::{ConnectionPermit, ServerHandle};
 use sansws_core::proxy::{ProxyHeader, Source as Sender};
 use sansws_core::time::Instant;
 
@@ -161,11 +161,20 @@ pub(super) struct Accepted {
 }
 
 impl Accepted {
-    /// Ends TCP if the server shuts down before this is dropped, unless HTTP comes first: nothing can be sent yet, so there is no answer.
-    pub(super) fn cut_on_shutdown(&self, handle: &ServerHandle) -> Option<ShutdownBell> {
-        let cut = Cut(Arc::downgrade(ByteStream::socket(&self.stream)?));
-        let is_awaited = !self.speaks.is_plain();
-        is_awaited.then(|| handle.on_shutdown(Waker::from(Arc::new(cut))))
+    /// Ends TCP when the server drops the connection, or if it shuts down while TLS or a PROXY header is awaited, where nothing can be sent
+    /// yet: a thread that waits for its socket cannot be told otherwise.
+    pub(super) fn cut_when_dropped(&self, permit: &mut ConnectionPermit) -> Option<Arc<Cut>> {
+        let cut = Arc::new(Cut {
+            socket: Arc::downgrade(ByteStream::socket(&self.stream)?),
+            handle: permit.handle(),
+            has_begun: AtomicBool::new(self.speaks.is_plain()),
+        });
+        let waker = Waker::from(Arc::clone(&cut));
+        let _ = permit.poll_dropping(&Context::from_waker(&waker));
+        if permit.is_closing() {
+            waker.wake();
+        }
+        Some(cut)
     }
 
     /// Handles what precedes HTTP. Returns the stream, the address of the client, and whether the stream is secure.
@@ -193,12 +202,27 @@ impl Accepted {
     }
 }
 
-/// Ends TCP when it is woken.
-struct Cut(Weak<crate::stream::Socket>);
+/// Ends TCP when its server shuts down, as far as nothing better can be done.
+pub(super) struct Cut {
+    socket: Weak<crate::stream::Socket>,
+    handle: ServerHandle,
+    /// A request can be answered.
+    has_begun: AtomicBool,
+}
+
+impl Cut {
+    /// HTTP begins: only connections that are dropped are cut off.
+    pub(super) fn begin(&self) {
+        self.has_begun.store(true, Ordering::SeqCst);
+    }
+}
 
 impl Wake for Cut {
     fn wake(self: Arc<Self>) {
-        if let Some(socket) = self.0.upgrade() {
+        if self.has_begun.load(Ordering::SeqCst) && !self.handle.is_dropping() {
+            return;
+        }
+        if let Some(socket) = self.socket.upgrade() {
             let _ = socket.shutdown(Shutdown::Both);
         }
     }

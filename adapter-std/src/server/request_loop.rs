@@ -55,9 +55,10 @@ pub(super) fn open(
     for visit in 1.. {
         let head = match read_head(&mut wire, &mut handshake, deadline, handle, bell) {
             Ok(head) => head,
-            // Between two requests, either side may end the connection.
+            // Between two requests, either side may end the connection; and the server may drop it.
             Err(Error::Io(_) | Error::Refusal(Refusal::Timeout | Refusal::Busy))
-                if wire.unread.is_empty() && (visit > 1 || handle.is_closing()) =>
+                if handle.is_dropping()
+                    || wire.unread.is_empty() && (visit > 1 || handle.is_closing()) =>
             {
                 return Ok(None);
             }

@@ -219,6 +219,12 @@ impl ServerHandle {
         self.0.closing.load(Ordering::SeqCst)
     }
 
+    /// Returns whether the remaining connections are to be dropped.
+    #[doc(hidden)]
+    pub fn is_dropping(&self) -> bool {
+        self.0.dropping.load(Ordering::SeqCst)
+    }
+
     /// Is ready once the handle is closed.
     pub fn poll_closing(&self, cx: &Context<'_>) -> Poll<()> {
         self.poll_until(cx, &mut Watcher::default(), Self::is_closing)

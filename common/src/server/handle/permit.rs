@@ -204,7 +204,7 @@ impl ConnectionPlace {
     /// Returns whether the connection is to be dropped.
     #[doc(hidden)]
     pub fn is_dropping(&self) -> bool {
-        self.handle.0.dropping.load(Ordering::SeqCst)
+        self.handle.is_dropping()
     }
 
     #[doc(hidden)]

@@ -1,6 +1,6 @@
 //! Requests of rude peers: each server gives the same answer, byte by byte, ends the connection alike, and counts alike.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::time::Duration;
 
 use sansws_async::metrics::ServerMetrics;
@@ -8,7 +8,7 @@ use sansws_core::limits::{LimitAction, Rate, TrafficLimits};
 
 use super::on_each;
 use super::scripts::{Script, after_upgrade, floods, frame, script, scripts, upgrade};
-use super::servers::{End, Peer, Running, Setup};
+use super::servers::{End, Peer, Running, Setup, until};
 use crate::support::certs::Certs;
 
 #[derive(Debug, PartialEq)]
@@ -47,6 +47,11 @@ fn shown(heard: &Heard) -> String {
     )
 }
 
+/// Returns whether a server has opened a connection, or answered otherwise.
+fn has_answered(metrics: &ServerMetrics) -> bool {
+    metrics.opened > 0 || metrics.responses.iter().flatten().any(|count| *count > 0)
+}
+
 fn limited(outcome: LimitAction) -> Setup {
     let hour = Duration::from_secs(3_600);
     let traffic = TrafficLimits {
@@ -79,7 +84,22 @@ fn differences(setup: &Setup, certs: Option<&Certs>, scripts: &[Script]) -> Vec<
                 if script.shuts {
                     peer.shut();
                 }
-                let (mut bytes, end) = peer.rest();
+                if let Some(window) = setup.closes {
+                    // It knows what it was told; half a head makes no difference.
+                    until(|| server.handle.metrics().accepted == 1);
+                    let text = String::from_utf8_lossy(&script.says[0]);
+                    if text.contains("Expect") {
+                        peer.read_exact(&mut [0; 25]).unwrap();
+                    } else if text.contains("\r\n\r\n") {
+                        until(|| has_answered(&server.handle.metrics()));
+                    }
+                    server.handle.drain(window);
+                }
+                let (mut bytes, mut end) = peer.rest();
+                if setup.closes.is_some() {
+                    // Who is dropped may be told so by TLS, or not, and TCP is reset if something was not read.
+                    end = End::Clean;
+                }
                 drop(peer);
                 let mut metrics = server.settled();
                 // What arrives with the request is not counted, and how much that is differs.
@@ -109,6 +129,20 @@ fn differences(setup: &Setup, certs: Option<&Certs>, scripts: &[Script]) -> Vec<
         }
     }
     found
+}
+
+/// The differences of scripts that run at once, since they wait.
+fn differences_at_once(cases: &[(Setup, Vec<Script>)], certs: Option<&Certs>) -> Vec<String> {
+    std::thread::scope(|scope| {
+        let mut running = Vec::new();
+        for (setup, scripts) in cases {
+            for script in scripts.chunks(1) {
+                running.push(scope.spawn(move || differences(setup, certs, script)));
+            }
+        }
+        let ended = running.into_iter().map(|one| one.join().unwrap());
+        ended.flatten().collect()
+    })
 }
 
 #[test]
@@ -194,17 +228,57 @@ fn each_server_loses_patience_alike() {
     (setup.config.timeouts.message, setup.config.timeouts.close) = (Some(brief), brief);
     let half = after_upgrade("half a message", &[frame(0x01, b"a")]);
     cases.push((setup, vec![half]));
-    let found: Vec<String> = std::thread::scope(|scope| {
-        let mut running = Vec::new();
-        for (setup, scripts) in &cases {
-            for script in scripts.chunks(1) {
-                running.push(scope.spawn(move || differences(setup, None, script)));
-            }
-        }
-        let ended = running.into_iter().map(|one| one.join().unwrap());
-        ended.flatten().collect()
-    });
+    let found = differences_at_once(&cases, None);
     assert!(found.is_empty(), "{}", found.concat());
+}
+
+/// What is half done when a server shuts down: it gets its time, and is dropped then.
+#[test]
+fn each_server_drops_alike_what_does_not_end() {
+    let certs = Certs::new();
+    let tls = sansws_async::tls::server(certs.identity("server"), None).unwrap();
+    let get = "GET /page HTTP/1.1\r\nHost: a\r\n\r\n";
+    let post = "POST /body HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n";
+    let stays = |name, says: String| Script {
+        name,
+        says: vec![says.into()],
+        shuts: false,
+    };
+    let scripts = || {
+        vec![
+            stays("nothing", String::new()),
+            stays("half a head", get[..20].into()),
+            stays("a page", get.into()),
+            stays("a page and half a head", format!("{get}GET ")),
+            stays(
+                "a body that is awaited",
+                format!("{post}Content-Length: 9\r\n\r\n"),
+            ),
+            stays(
+                "chunks that are awaited",
+                format!("{post}Transfer-Encoding: chunked\r\n\r\n"),
+            ),
+            after_upgrade("an open connection", &[]),
+            after_upgrade("half a message", &[frame(0x01, b"hello")]),
+        ]
+    };
+    for secure in [false, true] {
+        let cases = [0, 200].map(|window| {
+            let mut setup = Setup {
+                tls: secure.then(|| tls.clone()),
+                closes: Some(Duration::from_millis(window)),
+                ..Setup::default()
+            };
+            let timeouts = &mut setup.config.timeouts;
+            // Longer than the test waits.
+            (timeouts.handshake, timeouts.keep_alive) = (None, Duration::from_secs(3_600));
+            timeouts.close = Duration::from_secs(3_600);
+            timeouts.shutdown = Duration::from_secs(1);
+            (setup, scripts())
+        });
+        let found = differences_at_once(&cases, secure.then_some(&certs));
+        assert!(found.is_empty(), "secure: {secure}\n{}", found.concat());
+    }
 }
 
 /// Servers that are full, or drain.

@@ -30,6 +30,8 @@ pub struct Setup {
     pub proxied: bool,
     /// It drains before anybody comes.
     pub drains: bool,
+    /// It shuts down over this time, while the peer waits for an answer.
+    pub closes: Option<Duration>,
 }
 
 /// A running server. It ends with this value.
