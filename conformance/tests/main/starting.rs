@@ -141,7 +141,10 @@ fn options_on_the_command_line_win_over_those_of_the_file() {
     // A list replaces the list; names belong to URLs.
     let (code, out) = run_in(&dir, &["test", "--only", "1.2.1,2.1"]);
     assert!(code == Some(0) && out.contains("file: 2 cases"), "{out}");
-    let (code, out) = run_in(&dir, &["test", &server.url(), &server.url()]);
+    let (code, out) = run_in(
+        &dir,
+        &["test", &server.url(), &format!("{}/again", server.url())],
+    );
     assert!(code == Some(0) && !out.contains("file: "), "{out}");
     // Another file.
     std::fs::rename(dir.join("wsconform.toml"), dir.join("other.toml")).unwrap();
