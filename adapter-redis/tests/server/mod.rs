@@ -92,27 +92,31 @@ impl Server {
 
     pub fn restart(&mut self) {
         self.kill();
-        let child = Command::new(program())
-            .args([
-                "--port",
-                &self.port.to_string(),
-                "--bind",
-                "127.0.0.1",
-                "--save",
-                "",
-            ])
+        until("redis-server answers", || {
+            // A connection of another test may hold its port for a moment: then it ends at once.
+            let is_alive = self
+                .child
+                .as_mut()
+                .is_some_and(|child| matches!(child.try_wait(), Ok(None)));
+            if !is_alive {
+                self.child = Some(self.spawn());
+            }
+            // One that wants a password answers too.
+            let answer = self.cli(&["PING"]);
+            answer.contains("PONG") || answer.contains("NOAUTH")
+        });
+    }
+
+    fn spawn(&self) -> Child {
+        Command::new(program())
+            .args(["--port", &self.port.to_string()])
+            .args(["--bind", "127.0.0.1", "--save", ""])
             .args(["--dir".as_ref(), self.directory.as_os_str()])
             .args(["--enable-debug-command", "local"])
             .args(&self.arguments)
             .stdout(Stdio::null())
             .spawn()
-            .unwrap();
-        self.child = Some(child);
-        until("redis-server answers", || {
-            // One that wants a password answers too.
-            let answer = self.cli(&["PING"]);
-            answer.contains("PONG") || answer.contains("NOAUTH")
-        });
+            .unwrap()
     }
 
     /// Runs a command by `redis-cli`.
