@@ -479,3 +479,31 @@ fn who_comes_and_goes_while_redis_refuses_is_no_work_afterwards() {
         assert!(requests < 10, "{requests}");
     }
 }
+
+#[test]
+fn who_returns_without_metadata_while_redis_refuses_has_none() {
+    let mut desk = Desk::new(HubOptions::default());
+    let ada = Present {
+        metadata: Some("old".into()),
+        ..ada()
+    };
+    let command = BackplaneCommand::Enter {
+        group: "room".into(),
+        users: vec![ada],
+    };
+    desk.say(0, command);
+    desk.run();
+    desk.server.refuses = |request| matches!(request, Request::Enter { .. } | Request::Exit { .. });
+    desk.say(0, exits("room", "ada"));
+    desk.say(0, enters("room", "ada"));
+    desk.run();
+    desk.server.refuses = |_| false;
+    desk.now = desk.now + Duration::from_secs(1);
+    desk.machines[0].tick(desk.now);
+    desk.run();
+    let Reply::Presence { members, .. } = desk.server.room("room").unwrap().presence(true) else {
+        panic!("it is presence");
+    };
+    let metadata: Vec<_> = members.into_iter().map(|one| one.metadata).collect();
+    assert_eq!(metadata, [None]);
+}

@@ -565,5 +565,18 @@ fn who_comes_and_goes_while_redis_refuses_is_told_once_it_does_not() {
             told(|change| change == "-ada").await;
             assert_eq!(count().await, 0, "{word}");
         }
+        // Who leaves frees memory: that is not refused for want of it.
+        let options = ChannelOptions {
+            user: Some("ada".into()),
+            ..ChannelOptions::default()
+        };
+        let ada = near.open_channel(options).unwrap();
+        ada.join_with("room", JoinOptions::default()).await.unwrap();
+        told(|change| change == "+ada").await;
+        let full = server.cli(&["CONFIG", "SET", "maxmemory", "1"]);
+        assert!(full.contains("OK"), "{full}");
+        drop(ada);
+        told(|change| change == "-ada").await;
+        assert_eq!(count().await, 0);
     });
 }

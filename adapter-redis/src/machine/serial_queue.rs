@@ -72,8 +72,14 @@ struct Fate {
     at: usize,
     /// It was announced before.
     is_known: bool,
+    /// It was removed in between.
+    has_left: bool,
     /// How it is announced last, unless it is removed.
     last: Option<Present>,
+}
+
+fn has_none(present: &Present) -> bool {
+    present.metadata.is_none()
 }
 
 /// Messages that one step publishes.
@@ -152,7 +158,7 @@ impl SerialQueue<Op> {
         }
     }
 
-    /// Of what was set aside, leaves one step for each user: however often users come and go while Redis refuses, the memory is that of their
+    /// Of what was set aside, leaves one step for each user, or two: however often users come and go while Redis refuses, the memory is that of their
     /// number. Returns the incarnations of which nothing is left.
     pub(super) fn collapse(&mut self) -> BTreeSet<Incarnation> {
         let mut fates: BTreeMap<(Incarnation, Name), Fate> = BTreeMap::new();
@@ -172,8 +178,10 @@ impl SerialQueue<Op> {
                 let fate = fates.entry((*of, Arc::clone(user))).or_insert(Fate {
                     at,
                     is_known,
+                    has_left: false,
                     last: None,
                 });
+                fate.has_left |= last.is_none();
                 fate.last = last.cloned();
             }
         }
@@ -181,7 +189,12 @@ impl SerialQueue<Op> {
         let mut left = BTreeSet::new();
         for ((of, user), fate) in fates {
             let steps = steps.entry(fate.at).or_default();
-            let are_new = !fate.is_known;
+            let mut are_new = !fate.is_known;
+            if !are_new && fate.has_left && fate.last.as_ref().is_some_and(has_none) {
+                // Without metadata, it would be shown with those from before it left.
+                steps.push(Op::Exit(of, Some(vec![Arc::clone(&user)])));
+                are_new = true;
+            }
             match (fate.last, steps.last_mut()) {
                 // It came and went, and nobody knew.
                 (None, _) if are_new => continue,

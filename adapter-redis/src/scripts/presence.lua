@@ -37,7 +37,7 @@ local function present(user, said, metadata)
     end
     return begins .. '\0'
 end
--- Numbers the change, before anything else is written: to undo that takes the same command.
+-- Numbers the change, before users are written: to undo that takes the same command.
 local epoch, version
 local function number()
     if version then
@@ -82,13 +82,14 @@ local function exit(user)
     if redis.call('SISMEMBER', incarnation, user) == 0 then
         return
     end
+    -- It needs no memory, and after the first write Redis refuses nothing for want of memory: those who leave are to free it.
+    write({'SADD', incarnation, user}, 'SREM', incarnation, user)
     local value, count, said, metadata = known(user)
     if count <= 1 then
         n_left = n_left + 1
         left[n_left] = present(user, said, metadata)
         number()
     end
-    write({'SADD', incarnation, user}, 'SREM', incarnation, user)
     put(users, user, value, count > 1 and text(count - 1) .. ':' .. text(said) .. ':' .. metadata)
 end
 local function change()
