@@ -4,7 +4,6 @@
 
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -228,7 +227,7 @@ impl TokenKeys {
         let verified = |key: &Arc<Key>| decode::<Claims>(token, &key.key, &validation).ok();
         let claims = self.keys.iter().filter(fits).find_map(verified);
         let claims = claims.ok_or(TokenError::Invalid)?.claims;
-        let seconds = now.as_micros() / 1_000_000;
+        let seconds = i64::try_from(now.as_micros() / 1_000_000).unwrap_or(i64::MAX);
         if claims.exp.is_some_and(|NumericDate(exp)| exp <= seconds) {
             return Err(TokenError::Expired);
         }
@@ -241,17 +240,18 @@ impl TokenKeys {
 
 /// Whole seconds since the Unix epoch. RFC 7519 section 2: "non-integer values can be represented"; such are what Python's `time.time()` returns.
 #[derive(Clone, Copy)]
-struct NumericDate(u64);
+struct NumericDate(i64);
 
 impl<'de> Deserialize<'de> for NumericDate {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let number = serde_json::Number::deserialize(deserializer)?;
-        // What precedes the epoch is over, too.
-        let seconds = number.as_u64().or_else(|| {
-            let whole = Duration::try_from_secs_f64(number.as_f64()?);
-            Some(whole.map_or(0, |whole| whole.as_secs()))
-        });
-        Ok(Self(seconds.unwrap_or(0)))
+        let rounded = || match number.as_f64().unwrap_or_default() {
+            // 0 may mean that there is no time.
+            first if first > 0.0 && first < 1.0 => 1,
+            // The cast saturates.
+            seconds => seconds.floor() as i64,
+        };
+        Ok(Self(number.as_i64().unwrap_or_else(rounded)))
     }
 }
 
@@ -276,6 +276,7 @@ impl Claims {
         if seconds == 0 {
             return None;
         }
+        let seconds = u64::try_from(seconds).unwrap_or(0);
         Some(Instant::from_micros(seconds.saturating_mul(1_000_000)))
     }
 

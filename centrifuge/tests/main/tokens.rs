@@ -164,6 +164,9 @@ fn a_time_is_a_number_with_or_without_a_fraction() {
         (json!({"exp": 5000, "expire_at": 0.0}), Ok(None)),
         (json!({"exp": 1000.5}), Err(TokenError::Expired)),
         (json!({"exp": -1}), Err(TokenError::Expired)),
+        (json!({"exp": 5000, "expire_at": -5}), Ok(at(0))),
+        (json!({"exp": 5000, "expire_at": 0.4}), Ok(at(1))),
+        (json!({"nbf": 1e30}), Err(TokenError::Invalid)),
         (json!({"nbf": 1001.5}), Err(TokenError::Invalid)),
         (json!({"exp": "1001"}), Err(TokenError::Invalid)),
     ] {
