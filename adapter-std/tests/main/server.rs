@@ -569,3 +569,27 @@ fn a_handler_that_learns_of_the_end_by_sending_has_not_failed() {
     assert!(received[0] >= 1, "{received:?}");
     assert_eq!(failed, 0);
 }
+
+#[test]
+fn each_reply_to_messages_with_a_close_behind_them_arrives() {
+    let server = Running::new(|upgrade: Upgrade| {
+        let mut socket = upgrade.accept()?;
+        while let Some(message) = socket.receive()? {
+            socket.send(message.clone())?;
+            socket.send(message)?;
+        }
+        Ok(())
+    });
+    let mut peer = raw_client(server.address);
+    let mut burst = masked(1, b"hello").repeat(1_000);
+    burst.extend(masked(8, &1000_u16.to_be_bytes()));
+    let mut writer = peer.try_clone().unwrap();
+    let writing = std::thread::spawn(move || writer.write_all(&burst).unwrap());
+    for _ in 0..2_000 {
+        assert_eq!(read_frame(&mut peer), (1, b"hello".to_vec()));
+    }
+    assert_eq!(read_frame(&mut peer).0, 8);
+    writing.join().unwrap();
+    drop(peer);
+    server.close();
+}

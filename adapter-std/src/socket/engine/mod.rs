@@ -71,6 +71,8 @@ pub(crate) struct Engine<S> {
     said: u16,
     /// Number of answers to the last received message that may be lost without an error.
     answers: u8,
+    /// Number of sends that may follow a message before input is checked.
+    unseen: u8,
     /// When a sender last checked the input, and the number of sends since then.
     looked: Instant,
     unlooked: u8,
@@ -91,8 +93,6 @@ pub(super) struct Flags {
     drained: bool,
     /// Since something is due, input was read.
     looked: bool,
-    /// What was sent last answered a message.
-    answered: bool,
     /// An iterator of messages has returned its last item.
     pub(super) over: bool,
     /// Other threads may use it: a wait must notice what they change.
@@ -125,6 +125,7 @@ impl<S: ByteStream> Engine<S> {
             kept: None,
             said: 0,
             answers: 0,
+            unseen: 0,
             looked: Instant::ZERO,
             unlooked: 0,
             receivers: 0,
@@ -187,6 +188,7 @@ impl<S: ByteStream> Engine<S> {
             },
         };
         self.answers = ANSWERS;
+        self.unseen = ANSWERS;
         Some(Ok(item))
     }
 

@@ -23,8 +23,12 @@ impl<S: ByteStream> Engine<S> {
     ///
     /// Called after a message was sent, not before: an answer to the last message precedes the end that comes behind that message.
     pub(in crate::socket) fn look_if_due(&mut self) {
+        if self.stream.socket().is_none() {
+            return;
+        }
         // One that answers a message receives on. A Close that is seen before the messages in front of it are answered would lose the answers.
-        if self.stream.socket().is_none() || std::mem::take(&mut self.flags.answered) {
+        if self.unseen > 0 {
+            self.unseen -= 1;
             return;
         }
         self.unlooked += 1;
@@ -64,7 +68,6 @@ impl<S: ByteStream> Engine<S> {
             return Ok(());
         }
         send(&mut self.connection)?;
-        self.flags.answered = self.answers > 0;
         self.answers = 0;
         self.counts.sent += u64::from(message);
         Ok(())
