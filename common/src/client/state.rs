@@ -118,7 +118,7 @@ impl Stop {
 
 /// Classifies an error for [`Reconnect`](sansws_core::dial::Reconnect).
 ///
-/// An error that only the caller can fix is [`Ended::Broken`]: the same attempt would fail again. An error of `on_open` is judged by the
+/// An error that only the caller can fix is [`Ended::InvalidInput`]: the same attempt would fail again. An error of `on_open` is judged by the
 /// close code that it ends the connection with, as for a server's handler.
 pub fn ended(error: &Error) -> Ended {
     match error {
@@ -128,14 +128,13 @@ pub fn ended(error: &Error) -> Ended {
         Error::Io(_) | Error::ConnectTimeout => Ended::Unreachable,
         Error::Handshake(Failure::EndOfInput | Failure::Timeout) => Ended::Unreachable,
         Error::Proxy(error) => through(*error),
-        Error::Violation(_)
-        | Error::Handshake(_)
-        | Error::Redirect(_)
-        | Error::NotSent(_)
+        Error::Violation(_) | Error::Handshake(_) | Error::Redirect(_) | Error::Refusal(_) => {
+            Ended::Broken
+        }
+        Error::NotSent(_)
         | Error::InvalidInput(_)
         | Error::BadUrl { .. }
-        | Error::BadHeader { .. }
-        | Error::Refusal(_) => Ended::Broken,
+        | Error::BadHeader { .. } => Ended::InvalidInput,
         Error::Close(close) => Ended::Closed(close.0.get()),
         Error::WrongKind(_) => Ended::Closed(1003),
         #[cfg(feature = "json")]
@@ -218,7 +217,10 @@ mod tests {
             (Error::Handshake(Failure::Accept), Ended::Broken),
             (Error::Violation(Violation::InvalidUtf8), Ended::Broken),
             (Error::Redirect(RedirectError::TooMany), Ended::Broken),
-            (Error::InvalidInput(InvalidInput::BadUrl), Ended::Broken),
+            (
+                Error::InvalidInput(InvalidInput::BadUrl),
+                Ended::InvalidInput,
+            ),
             (Error::Proxy(TunnelError::Refused(502)), refused(502, None)),
             (Error::Proxy(TunnelError::Unauthorized), refused(407, None)),
             (

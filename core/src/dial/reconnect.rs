@@ -24,8 +24,9 @@
 //! | any other status | stop | the same request gets the same answer |
 //! | no connection, a timeout | reconnect | networks recover |
 //! | a peer that broke the protocol | stop | it will do so again |
+//! | invalid input | stop | only the caller can mend it |
 //!
-//! With [`ReconnectOptions::persistent`], only 1000 stops a client.
+//! With [`ReconnectOptions::persistent`], only close code 1000, invalid input, or running out of `attempts`, stops the client.
 
 use super::backoff::{Backoff, Retries};
 use crate::close::Closed;
@@ -52,6 +53,8 @@ pub enum Ended {
     Unreachable,
     /// The server broke the protocol, in the handshake or after it.
     Broken,
+    /// Nothing could be attempted: a URL, a header field or another argument of the caller is invalid.
+    InvalidInput,
 }
 
 impl Ended {
@@ -106,9 +109,9 @@ pub struct ReconnectOptions {
     pub settled: Duration,
     /// The longest `Retry-After` that is honoured; longer ones are cut to it; default 5 min.
     pub most_retry_after: Duration,
-    /// Whether to reconnect also where the same attempt should meet the same end, such as 404, 1008, an untrusted certificate or a malformed
-    /// response, though not at once; default no. For clients that nobody restarts: a route that is missing during a deployment comes back, and
-    /// certificates are renewed.
+    /// Whether to reconnect even when another attempt is expected to fail the same way, such as after a 404, 1008, an untrusted certificate or
+    /// a malformed response, though not at once; default no. For clients that nobody restarts: a route that is missing during a deployment
+    /// comes back, and certificates are renewed.
     pub persistent: bool,
 }
 
@@ -178,7 +181,10 @@ impl Reconnect {
             self.retries.succeeded();
         }
         let answer = match answer(ended) {
-            Return::Never if self.options.persistent && ended != Ended::Closed(1000) => {
+            Return::Never
+                if self.options.persistent
+                    && !matches!(ended, Ended::Closed(1000) | Ended::InvalidInput) =>
+            {
                 Return::Patient
             }
             answer => answer,
@@ -220,7 +226,7 @@ const fn answer(ended: Ended) -> Return {
             Some(least) => Return::After(least),
             None => Return::Soon,
         },
-        Ended::Refused { .. } | Ended::Broken => Return::Never,
+        Ended::Refused { .. } | Ended::Broken | Ended::InvalidInput => Return::Never,
         Ended::Unreachable => Return::Soon,
     }
 }
@@ -266,11 +272,10 @@ mod tests {
             assert!(wait >= options.backoff.base, "{ended:?}: {wait:?}");
         }
         assert_eq!(reconnect.ended(Instant::ZERO, refused), Next::Stop);
-        let mut reconnect = Reconnect::new(options, &Seed::new([7; 32]));
-        assert_eq!(
-            reconnect.ended(Instant::ZERO, Ended::Closed(1000)),
-            Next::Stop
-        );
+        for ended in [Ended::Closed(1000), Ended::InvalidInput] {
+            let mut reconnect = Reconnect::new(options.clone(), &Seed::new([7; 32]));
+            assert_eq!(reconnect.ended(Instant::ZERO, ended), Next::Stop);
+        }
     }
 
     #[test]
