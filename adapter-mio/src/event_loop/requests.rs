@@ -419,11 +419,11 @@ impl Loop {
             Phase::Tls => not_begun(opening, Error::ConnectTimeout),
             Phase::Head if opening.visit > 1 && opening.input.is_empty() => Next::Over,
             Phase::Head => refuse(opening, &served, Refusal::Timeout, Framing::default(), now),
-            // They are requests for pages, whatever became of them.
+            // They are requests for pages, or of a fallback, whatever became of them.
             Phase::Body(reading) => {
-                let framing = last(reading.framing);
+                let (framing, is_websocket) = (last(reading.framing), reading.scope.is_websocket());
                 let late = Refusal::Timeout.response();
-                answer(opening, &served, late, framing, false)
+                answer(opening, &served, late, framing, is_websocket)
             }
             Phase::Answering(answering) => {
                 let framing = last(answering.framing);
