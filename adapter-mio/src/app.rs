@@ -34,7 +34,7 @@ pub type Route = app::Route<Handler, HubRef>;
 /// Creates a route to a page whose answer takes time, for any methods: its future is polled on the loop, which goes on meanwhile. Otherwise
 /// it is a page like any other, see [`Route::page`]. If it has not answered when the time for the handshake is over
 /// ([`Timeouts::handshake`](crate::Timeouts::handshake)), the client is answered with 503 and the future is dropped. It is dropped as well when
-/// the client ends the connection, or its side of it.
+/// the client closes the connection, or shuts down its sending side.
 ///
 /// ```
 /// # let hub = sansws_mio::Hub::new();

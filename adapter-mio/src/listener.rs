@@ -84,7 +84,7 @@ impl Listener {
     /// Listens on a Unix socket. One that a server has left behind, and on which nobody listens any more, is replaced.
     ///
     /// # Errors
-    /// [`Error::Io`], whose text names the path: `AddrInUse` when another server listens there, or it is something else.
+    /// [`Error::Io`], whose text names the path: `AddrInUse` if another server listens there, or the path is not a socket.
     #[cfg(unix)]
     pub fn bind_unix(path: impl AsRef<Path>) -> Result<Self, Error> {
         bind_unix(path.as_ref(), |socket| Ok(Self::new(Socket::Unix(socket))))

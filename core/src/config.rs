@@ -162,7 +162,7 @@ impl Default for Limits {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// From the start to a TCP connection; default 10 s. Then: connecting fails.
+    /// From the start to a TCP connection, and again for TLS to a proxy and for its tunnel; default 10 s each. Then: connecting fails.
     pub connect: Option<Duration>,
     /// TLS and the opening handshake; default 10 s. Then: 408, or connecting fails.
     pub handshake: Option<Duration>,
@@ -179,8 +179,8 @@ pub struct Timeouts {
     /// closed.
     pub keep_alive: Duration,
     /// The closing handshake, and the end of TCP after it; default 5 s each. Then: the connection is dropped. A client waits as long
-    /// for the body of a refusal, and takes the part that has arrived. The peer of a server has as long to take the response to a plain
-    /// HTTP request, and another second for each KiB of it.
+    /// for the body of a refusal, and takes the part that has arrived. A server gives its peer the same time to read a
+    /// response to a plain HTTP request, plus one second per KiB.
     pub close: Duration,
     /// How long connections may go on when a server shuts down; default 10 s. Then: they are dropped.
     pub shutdown: Duration,

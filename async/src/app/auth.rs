@@ -97,8 +97,8 @@ pub trait Verifier: Send + Sync + 'static {
     /// The user type; a user is attached to the request as a state: `upgrade.state::<User>()`.
     type User: Any + Send + Sync;
 
-    /// Verifies a credential. Returns `None` if it is invalid, which is answered with 401: clients throw such a credential away. If it
-    /// cannot be told, because a database is down, a [`Layer`] of your own can answer 503.
+    /// Verifies a credential. Returns `None` if it is invalid, which is answered with 401: clients discard such a credential. If it
+    /// cannot be verified, for example because a database is down, write your own [`Layer`] and answer 503.
     fn verify(&self, credential: Credential) -> impl Future<Output = Option<Self::User>> + Send;
 }
 

@@ -82,7 +82,8 @@ impl<T: Transport> Route<T> {
     /// [`Limits::body`](sansws_core::config::Limits::body) bytes of the route's policy (413 beyond), and available as
     /// [`Scope::body`](crate::server::scope::Scope::body).
     ///
-    /// It may take its time: no timeout applies to it, but its future is dropped when its client ends the connection, or its side of it.
+    /// It may take its time: no timeout applies to it, but its future is dropped when its client closes the connection, or shuts
+    /// down its sending side.
     ///
     /// For methods other than GET, HEAD and OPTIONS, pages of other hosts are refused as for WebSockets: see
     /// [`OriginPolicy`](sansws_core::handshake::OriginPolicy).
@@ -96,7 +97,7 @@ impl<T: Transport> Route<T> {
     }
 
     /// Creates a route to a page whose response is written while it is made, for any methods other than HEAD; for the rest see
-    /// [`page`](Self::page). It passes through other HTTP stacks (`hyper`, `axum`) as well.
+    /// [`page`](Self::page). It also works behind other HTTP stacks (`hyper`, `axum`).
     pub fn streamed<M: Into<String>, F>(
         methods: impl IntoIterator<Item = M>,
         pattern: impl Into<String>,

@@ -71,8 +71,8 @@ impl HubChannel {
         self.0.channel().id()
     }
 
-    /// Waits until something is queued, and takes it: messages of at least `bytes` payload bytes together, if there are as
-    /// many, and one in any case.
+    /// Waits until something is queued, and takes it: messages of at least `bytes` payload bytes together, if that
+    /// much is queued, and always at least one message.
     pub async fn take(&self, bytes: usize) -> TakenMessages {
         poll_fn(|cx| {
             if !self.0.is_rung(cx.waker()) {
