@@ -150,7 +150,7 @@ packages: ## what a release would publish, and an application that depends on it
 	examples/packages/run.sh
 
 # What the public interface is compared with: the last release, as a tag. Nothing was released yet: the commit since which its changes count.
-BASELINE ?= 8132e99baa74a9e3b23ed4b86e4fa8aa0aa9d15f
+BASELINE ?= b0a07d93893fa14c637c7ec87fd0c7054e6aa77a
 
 semver: ## the public interface, compared with BASELINE, a tag or a commit (about ten minutes); installs cargo-semver-checks first
 	command -v cargo-semver-checks >/dev/null || cargo install --locked cargo-semver-checks
