@@ -58,6 +58,8 @@ pub(crate) struct Engine<T> {
     unlooked: u8,
     /// Number of answers to the last received message that may be lost without an error.
     answers: u8,
+    /// Number of sends that may follow a message before input is checked.
+    unseen: u8,
     rare: Option<Box<Rare>>,
     counts: Counts,
     /// The counts that the server knows.
@@ -133,6 +135,7 @@ impl<T: Transport> Engine<T> {
             looked: Instant::ZERO,
             unlooked: 0,
             answers: 0,
+            unseen: 0,
             rare: None,
             counts: Counts::default(),
             reported: ReportedCounters::default(),
@@ -242,7 +245,7 @@ impl<T: Transport> Engine<T> {
             ready!(self.poll_turn(cx));
             if let Some(Item { message, piece }) = self.ahead.pop() {
                 self.sent.messages += 1;
-                self.answers = ANSWERS;
+                (self.answers, self.unseen) = (ANSWERS, ANSWERS);
                 return Poll::Ready(Ok(Some(match piece {
                     None => Got::Message(message),
                     Some((first, last)) => Got::Piece(message, first, last),
@@ -254,7 +257,7 @@ impl<T: Transport> Engine<T> {
                     Got::Other => continue,
                     got => {
                         self.sent.messages += 1;
-                        self.answers = ANSWERS;
+                        (self.answers, self.unseen) = (ANSWERS, ANSWERS);
                         return Poll::Ready(Ok(Some(got)));
                     }
                 }

@@ -109,8 +109,9 @@ impl<T: Transport> Engine<T> {
         if self.flags.driven {
             return;
         }
-        // Input behind a message is checked once that is answered: it may break the protocol, and the answer would be lost.
-        if self.answers > 0 {
+        // Input behind a message is checked once that is answered, maybe by several messages: it may break the protocol, and the answer would be lost.
+        if self.unseen > 0 {
+            self.unseen -= 1;
             return;
         }
         self.unlooked += 1;

@@ -318,3 +318,37 @@ fn a_handler_that_learns_of_the_end_by_flushing_has_not_failed() {
         assert_eq!(failures(&handle).await, 0);
     });
 }
+
+#[test]
+fn each_reply_of_a_client_precedes_a_close_behind_the_messages() {
+    use std::io::{Read, Write};
+
+    use crate::support::program::{Threads, answer_handshake};
+
+    let (count, counted) = std::sync::mpsc::channel();
+    let count = std::sync::Mutex::new(count);
+    let server = Threads::serve(move |_, mut stream| {
+        assert!(answer_handshake(&mut stream));
+        let mut burst = b"\x81\x05hello".repeat(1_000);
+        burst.extend(b"\x88\x02\x03\xe8");
+        stream.write_all(&burst).unwrap();
+        let mut frame = [0; 11];
+        let mut replies = 0;
+        while stream.read_exact(&mut frame[..1]).is_ok() && frame[0] == 0x81 {
+            stream.read_exact(&mut frame[1..]).unwrap();
+            replies += 1;
+        }
+        count.lock().unwrap().send(replies).unwrap();
+        false
+    });
+    runtime::block_on(async {
+        let options = ConnectOptions::default();
+        let mut socket = connect(&server.url(), options).await.unwrap();
+        while let Some(message) = socket.receive().await.unwrap() {
+            socket.send(message.clone()).await.unwrap();
+            socket.send(message).await.unwrap();
+        }
+        drop(socket);
+    });
+    assert_eq!(counted.recv(), Ok(2_000));
+}
