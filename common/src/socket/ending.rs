@@ -19,7 +19,7 @@ pub struct Ending {
     fault: Option<Box<Fault>>,
     reported: bool,
     /// A write failed: a sender may have learned of the end before it was known.
-    unsent: bool,
+    write_failed: bool,
 }
 
 #[derive(Debug)]
@@ -53,7 +53,7 @@ impl Ending {
     /// Records the error of a failed write: it is the cause of the end that follows.
     pub fn note_write_error(&mut self, error: io::Error) {
         self.write_error = Some(error);
-        self.unsent = true;
+        self.write_failed = true;
     }
 
     /// Records that the peer closed.
@@ -159,7 +159,7 @@ impl Ending {
     pub fn has_met(&self, error: &Error) -> bool {
         match error {
             Error::Disconnect(closed) => {
-                self.closed() == Some(&**closed) || self.unsent && **closed == vanished()
+                self.closed() == Some(&**closed) || self.write_failed && **closed == vanished()
             }
             Error::Violation(violation) => self.violation() == Some(*violation),
             Error::Io(error) => {
@@ -176,7 +176,7 @@ impl Ending {
         }
         let is = |error: Error| error.to_string() == text;
         let is_end = self.is_known() && is(self.disconnected())
-            || self.unsent && is(Error::Disconnect(Box::new(vanished())))
+            || self.write_failed && is(Error::Disconnect(Box::new(vanished())))
             || self
                 .violation()
                 .is_some_and(|violation| is(Error::Violation(violation)));

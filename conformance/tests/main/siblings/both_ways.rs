@@ -83,7 +83,7 @@ fn pump_on_std(socket: sansws_std::WebSocket, is_client: bool) {
     assert_eq!(reads.receive().unwrap(), None);
 }
 
-/// The same with callbacks.
+/// Echoes by callbacks.
 struct Pump {
     is_client: bool,
 }

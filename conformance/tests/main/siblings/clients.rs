@@ -99,7 +99,7 @@ pub struct Host {
     tcp: TcpStream,
     secure: Option<ServerConnection>,
     key: String,
-    /// What it heard to the end.
+    /// All that it received.
     heard: Vec<u8>,
 }
 

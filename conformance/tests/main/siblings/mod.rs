@@ -1,5 +1,5 @@
-//! The same promise on all four adapters: rude peers, which are no library, see the same of each server, and each client tells the same
-//! of them.
+//! One promise, four adapters: rude peers, which are no library, receive equal bytes from each server, and each client reports odd servers
+//! in equal words.
 
 #[cfg(target_os = "linux")]
 mod addresses;

@@ -232,7 +232,7 @@ fn each_server_loses_patience_alike() {
     assert!(found.is_empty(), "{}", found.concat());
 }
 
-/// What is half done when a server shuts down: it gets its time, and is dropped then.
+/// Requests that are half done when a server shuts down get their time, and are dropped then.
 #[test]
 fn each_server_drops_alike_what_does_not_end() {
     let certs = Certs::new();
