@@ -125,12 +125,17 @@ impl Loop {
             // It may call code of the application: a verifier of certificates.
             let next = contain(|| self.dial_step(slot, &mut connecting));
             let next = match next.and_then(|next| next) {
+                Err(Error::Io(error))
+                    if error.kind() == io::ErrorKind::WouldBlock
+                        && connecting.deadline.is_some_and(|at| at <= self.now) =>
+                {
+                    Err(Self::late(&mut connecting))
+                }
+                next => next,
+            };
+            let next = match next {
                 Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if connecting.deadline.is_some_and(|at| at <= self.now) {
-                        Err(Self::late(&mut connecting))
-                    } else {
-                        Ok(Next::Wait)
-                    }
+                    Ok(Next::Wait)
                 }
                 Err(Error::Io(error)) if error.kind() == io::ErrorKind::Interrupted => {
                     Ok(Next::Step)

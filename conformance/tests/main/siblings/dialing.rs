@@ -255,6 +255,19 @@ fn scenes() -> Vec<Scene> {
         },
         Scene {
             redirects: 1,
+            clients: 2,
+            ..scene("a redirect whose body does not end", |host| {
+                if host.head().starts_with("GET /there ") {
+                    host.say(host.yes(""));
+                    host.say(b"\x81\x05hello\x88\x02\x03\xe8");
+                } else {
+                    host.say("HTTP/1.1 307 Go\r\nLocation: there\r\n\r\nPlease go");
+                }
+                host.until_end();
+            })
+        },
+        Scene {
+            redirects: 1,
             ..scene(
                 "to another protocol",
                 answers!("HTTP/1.1 302 Go\r\nLocation: ftp://a/\r\n\r\n"),
