@@ -20,6 +20,8 @@ pub(super) struct Group {
     pub(super) position: Option<Position>,
     /// The number with which it started on this node: watchers get later messages together with members.
     pub(super) begun: u64,
+    /// The highest number that was recovered for a member, in the epoch of `position`: earlier messages may still arrive, or be missing.
+    pub(super) recovered: u64,
     /// Its position was requested.
     pub(super) asked: Option<Token>,
     /// The last number received at that time: an answer below it means that numbers went back, and one before it is merely old.
@@ -78,6 +80,20 @@ const HAS_LAST: u8 = 2;
 const HAS_FORMAT: u8 = 4;
 
 impl Group {
+    /// Returns the position of a member that joins now, and the number after which it receives messages.
+    ///
+    /// It may have recovered messages as a member before that have not arrived here yet: they must not come again. A watcher still waits
+    /// for them.
+    pub(super) fn start(&self, watches: bool) -> (Option<Position>, u64) {
+        match self.position {
+            Some(Position { epoch, offset }) if self.recovered > offset && !watches => {
+                let offset = self.recovered;
+                (Some(Position { epoch, offset }), offset)
+            }
+            position => (position, 0),
+        }
+    }
+
     /// Adds a member. Room grows by half: most groups are small, and there are many.
     pub(super) fn admit(&mut self, member: Member) {
         let count = self.members.len();
@@ -186,6 +202,7 @@ impl Groups {
             members: Vec::new(),
             position: None,
             begun: 0,
+            recovered: 0,
             asked: None,
             asked_at: None,
             repairing: None,

@@ -200,6 +200,9 @@ impl Hub {
             });
         }
         member.from = past.position.offset;
+        if live.is_some_and(|live| live.epoch == past.position.epoch) {
+            group.recovered = group.recovered.max(past.position.offset);
+        }
         // A reply with all that it missed: what follows may be a difference from the last of them. After an incomplete recovery the member
         // is told to start anew, and has none.
         let last = collected.last();

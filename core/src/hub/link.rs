@@ -233,7 +233,7 @@ impl Hub {
         let Some(group) = self.groups.get_mut(key) else {
             return;
         };
-        (group.position, group.begun) = (Some(theirs), 0);
+        (group.position, group.begun, group.recovered) = (Some(theirs), 0, 0);
         group.repairing = None;
         for member in &mut group.members {
             // Numbers of before say nothing about those to come.

@@ -225,14 +225,14 @@ impl Hub {
         };
         let at = group.members.len() as u32;
         let name = Arc::clone(&group.name);
-        let position = group.position;
-        let replays = since.is_some_and(|since| position != Some(since));
-        // Nothing may precede the reply.
-        let waits = replays || (reply.is_some() && position.is_none());
         let Some(more) = self.channels.of(id).and_then(|channel| channel.more_mut()) else {
             return Err(HubError::Gone);
         };
-        let from = if waits { RECOVERING } else { 0 };
+        let (position, start) = group.start(!more.filters().is_empty());
+        let replays = since.is_some_and(|since| position != Some(since));
+        // Nothing may precede the reply.
+        let waits = replays || (reply.is_some() && position.is_none());
+        let from = if waits { RECOVERING } else { start };
         let back = more.joined.len() as u16;
         let member = Member::new(id.slot(), back, from, format, without_presence);
         group.admit(member);

@@ -991,6 +991,59 @@ fn what_is_published_while_a_member_recovers_comes_once_and_in_order() {
 }
 
 #[test]
+fn a_channel_that_joins_again_receives_nothing_that_it_has_recovered() {
+    let mut world = World::new(2, HubOptions::default().groups(history()));
+    let stays = world.open(0);
+    let position = world.join(stays, "lobby").position.unwrap();
+    world.publish("lobby", "1");
+    let [id, watcher] = [(); 2].map(|()| world.open(0));
+    let now = world.now;
+    let all = "#".parse().unwrap();
+    world.hubs[0].subscribe(now, watcher, all).unwrap();
+    world.settle();
+    // These are lost on their way to the node.
+    for text in ["2", "3"] {
+        let message = PreparedMessage::new(text);
+        let options = PublishOptions::default();
+        world.hubs[1]
+            .publish(now, None, "lobby", message, options, None)
+            .unwrap();
+        while let Some(output) = world.hubs[1].poll_output() {
+            if let Output::Command(command) = output {
+                world.broker.handle(now, NodeId(2), command);
+            }
+        }
+        while world.broker.poll_event().is_some() {}
+    }
+    let joined = world.join_since(id, "lobby", Some(position));
+    assert_eq!(joined.recovered, Recovered::Complete(3));
+    assert_eq!(world.all(id), ["1", "2", "3"]);
+    world.leave(id, "lobby");
+    let again = world.join(id, "lobby");
+    assert_eq!(again.recovered, Recovered::Fresh);
+    assert_eq!(again.position, joined.position);
+    // A watcher still waits for them, also as a member.
+    assert_eq!(world.join(watcher, "lobby").position.unwrap().offset, 1);
+    world.publish("lobby", "4");
+    assert_eq!(world.all(id), ["4"]);
+    assert_eq!(world.all(watcher), ["2", "3", "4"]);
+    assert_eq!(world.all(stays), ["1", "2", "3", "4"]);
+    // Numbers that start again are heard from the first.
+    world.broker = Broker::new(Arc::clone(world.hubs[0].options()), 200);
+    for hub in &mut world.hubs {
+        hub.receive(now, BackplaneEvent::Down);
+        hub.receive(now, BackplaneEvent::Up);
+    }
+    world.settle();
+    world.publish("lobby", "one");
+    let late = world.open(0);
+    world.join(late, "lobby");
+    world.publish("lobby", "two");
+    assert_eq!(world.all(late), ["two"]);
+    assert_eq!(world.all(id), ["one", "two"]);
+}
+
+#[test]
 fn recovery_that_is_not_complete_says_why() {
     let options = HistoryOptions {
         messages: 3,
