@@ -481,6 +481,74 @@ fn who_comes_and_goes_while_redis_refuses_is_no_work_afterwards() {
 }
 
 #[test]
+fn users_who_come_and_go_without_a_pause_hold_up_neither_each_other_nor_a_beat() {
+    let turn = |desk: &mut Desk| {
+        desk.serve(0);
+        desk.hear(0);
+    };
+    let rooms: [fn(usize) -> String; 2] = [|_| "room".into(), |number| format!("room {number}")];
+    for room in rooms {
+        let mut desk = Desk::new(HubOptions::default());
+        for number in 0..500 {
+            desk.say(0, enters(&room(number), &format!("user {number}")));
+            if let Some(earlier) = number.checked_sub(5) {
+                desk.say(0, exits(&room(earlier), &format!("user {earlier}")));
+            }
+            let beats = |desk: &Desk| {
+                let mut requests = desk.up[0].iter();
+                requests.any(|(_, request)| matches!(request, Request::Beat { .. }))
+            };
+            let mut is_due = number == 400;
+            if is_due {
+                desk.say(0, BackplaneCommand::Beat);
+                is_due = !beats(&desk);
+            }
+            turn(&mut desk);
+            // It waited only for the request that was in flight.
+            assert!(!is_due || beats(&desk));
+        }
+        let mut turns = 0;
+        while !desk.machines[0].is_idle() {
+            turn(&mut desk);
+            turns += 1;
+        }
+        assert!(turns < 10, "{turns}");
+        let last = desk.server.room(&room(499)).unwrap();
+        let Reply::Presence { members, .. } = last.presence(true) else {
+            panic!("it is presence");
+        };
+        let count = if room(0) == room(1) { 5 } else { 1 };
+        assert_eq!(members.len(), count);
+    }
+}
+
+#[test]
+fn direct_messages_without_a_pause_are_sent_together_and_in_order() {
+    let mut desk = Desk::new(HubOptions::default());
+    let to = format!("{}-3-1", NODES[1]).parse().unwrap();
+    let texts: Vec<String> = (0..1000)
+        .map(|number| format!("message {number}"))
+        .collect();
+    for text in &texts {
+        let message = PreparedMessage::new(text.as_str());
+        desk.say(0, BackplaneCommand::Direct { to, message });
+    }
+    let before = desk.machines[0].metrics().requests;
+    desk.run();
+    let received = core::mem::take(&mut desk.events[1]).into_iter();
+    let received = received.filter_map(|event| match event {
+        BackplaneEvent::Direct { to: id, message } if id == to => {
+            String::from_utf8(message.payload().to_vec()).ok()
+        }
+        _ => None,
+    });
+    assert_eq!(received.collect::<Vec<_>>(), texts);
+    let requests = desk.machines[0].metrics().requests - before;
+    assert!(requests < 10, "{requests}");
+    assert!(desk.machines[0].is_idle());
+}
+
+#[test]
 fn who_returns_without_metadata_while_redis_refuses_has_none() {
     let mut desk = Desk::new(HubOptions::default());
     let ada = Present {

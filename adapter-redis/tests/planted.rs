@@ -142,8 +142,14 @@ const FAULTS: &[Fault] = &[
     Fault {
         name: "places that Redis refuses to give are not asked for again",
         file: "incarnation.rs",
-        right: "groups.retain(|name| waiting.contains_key(name));",
-        wrong: "groups.clear();",
+        right: "self.lane.retain(|name| waiting.contains_key(name));",
+        wrong: "self.lane.retain(|name| name.is_empty());",
+    },
+    Fault {
+        name: "a place is asked for before the earlier one was given back",
+        file: "place_queue.rs",
+        right: "self.register.difference(&self.unregister);",
+        wrong: "self.register.iter();",
     },
     Fault {
         name: "a recovery that Redis refuses is not answered",

@@ -141,6 +141,13 @@ fn vectors() -> Vec<(String, Vec<u8>)> {
             "payload, signal",
             wire::instruct(&Instruction::Signal("look".into())),
         ),
+        (
+            "payload, several",
+            wire::several(vec![
+                wire::direct(channel(3), &PreparedMessage::new("psst")),
+                wire::close_channel(channel(3), restart, ""),
+            ]),
+        ),
     ];
     vectors.extend(later.map(|(name, bytes)| (name.to_owned(), bytes)));
     vectors
@@ -237,6 +244,9 @@ fn what_was_written_is_read_back() {
             ),
             Payload::Watched { group, payload } => wire::watched(&group, payload),
             Payload::Watching => wire::watching(),
+            Payload::Several(payloads) => {
+                wire::several(payloads.map(|one| one.unwrap().to_vec()).collect())
+            }
         };
         assert_eq!(again, bytes, "{name}");
     }

@@ -10,6 +10,7 @@ use sansws_core::hub::{
 use sansws_core::internal::Filters;
 use sansws_core::time::{Duration, Instant};
 
+use super::place_queue::PlaceQueue;
 use super::serial_queue::{Op, SerialQueue};
 use super::stage::{MOST_HELD, Stage};
 use super::watch::Cover;
@@ -85,7 +86,7 @@ impl Machine {
         for node in self.nodes.values_mut() {
             node.watched.clear();
             node.listens = false;
-            node.lane = SerialQueue::default();
+            node.lane = PlaceQueue::default();
         }
         self.watchers.filters = Filters::default();
     }
@@ -297,43 +298,7 @@ impl Machine {
         let result = match channel {
             Channel::Group(name) => self.group_message(name, bytes),
             Channel::Watch => self.watch_message(bytes),
-            Channel::Node(node) => wire::parse(&nobody(), bytes).map(|payload| match payload {
-                Payload::Direct {
-                    slot,
-                    generation,
-                    message,
-                } => {
-                    let to = Self::of_node(*node, slot, generation);
-                    self.events
-                        .push_back((*node, BackplaneEvent::Direct { to, message }));
-                }
-                Payload::CloseChannel {
-                    slot,
-                    generation,
-                    code,
-                    reason,
-                } => {
-                    let event = BackplaneEvent::CloseChannel {
-                        channel: Self::of_node(*node, slot, generation),
-                        code,
-                        reason: reason.to_owned(),
-                    };
-                    self.events.push_back((*node, event));
-                }
-                Payload::InstructChannel {
-                    slot,
-                    generation,
-                    instruction,
-                } => {
-                    let target = Target::Channel(Self::of_node(*node, slot, generation));
-                    let event = BackplaneEvent::Instruct {
-                        target,
-                        instruction,
-                    };
-                    self.events.push_back((*node, event));
-                }
-                _ => self.metrics.unknown += 1,
-            }),
+            Channel::Node(node) => self.posted(*node, bytes),
             Channel::Presence => self.presence_message(bytes),
             Channel::Control => wire::parse(&nobody(), bytes).map(|payload| match payload {
                 Payload::Watching => self.somebody_watches(now),
@@ -341,6 +306,61 @@ impl Machine {
             }),
         };
         self.count(result);
+    }
+
+    /// A payload, or several, arrived for a node.
+    fn posted(&mut self, node: NodeId, bytes: &[u8]) -> Result<(), WireError> {
+        match wire::parse(&Name::from(""), bytes)? {
+            Payload::Several(payloads) => {
+                for payload in payloads {
+                    let result = payload.and_then(|bytes| wire::parse(&Name::from(""), bytes));
+                    let result = result.map(|payload| self.posted_one(node, payload));
+                    self.count(result);
+                }
+            }
+            payload => self.posted_one(node, payload),
+        }
+        Ok(())
+    }
+
+    fn posted_one(&mut self, node: NodeId, payload: Payload<'_>) {
+        match payload {
+            Payload::Direct {
+                slot,
+                generation,
+                message,
+            } => {
+                let to = Self::of_node(node, slot, generation);
+                self.events
+                    .push_back((node, BackplaneEvent::Direct { to, message }));
+            }
+            Payload::CloseChannel {
+                slot,
+                generation,
+                code,
+                reason,
+            } => {
+                let event = BackplaneEvent::CloseChannel {
+                    channel: Self::of_node(node, slot, generation),
+                    code,
+                    reason: reason.to_owned(),
+                };
+                self.events.push_back((node, event));
+            }
+            Payload::InstructChannel {
+                slot,
+                generation,
+                instruction,
+            } => {
+                let target = Target::Channel(Self::of_node(node, slot, generation));
+                let event = BackplaneEvent::Instruct {
+                    target,
+                    instruction,
+                };
+                self.events.push_back((node, event));
+            }
+            _ => self.metrics.unknown += 1,
+        }
     }
 
     fn count(&mut self, result: Result<(), WireError>) {

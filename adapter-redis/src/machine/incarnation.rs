@@ -8,7 +8,8 @@ use std::sync::Arc;
 use sansws_core::hub::{BackplaneEvent, Filter, NodeId, Present};
 use sansws_core::time::{Duration, Instant};
 
-use super::serial_queue::{Entering, NodeOp, Op, SerialQueue};
+use super::place_queue::{NodeOp, PlaceQueue};
+use super::serial_queue::{Entering, Op};
 use super::{AGAIN, Due, InFlight, Machine};
 use crate::name::Name;
 use crate::request::{Channel, Failure, Incarnation, Reply, Request};
@@ -35,24 +36,15 @@ pub(super) struct Node {
     registered: BTreeSet<Name>,
     /// Steps of groups that requested its place, unconfirmed.
     waiting: BTreeMap<Name, VecDeque<Op>>,
-    pub(super) lane: SerialQueue<NodeOp>,
+    pub(super) lane: PlaceQueue,
 }
 
 impl Node {
-    /// Forgets the places that it has to be given and does not need any more: all users have left. No request is in flight. Returns how many
-    /// steps are not needed any more.
-    fn forget_places(&mut self) -> usize {
+    /// Forgets the places that it has to be given and does not need any more: all users have left. No request is in flight.
+    fn forget_places(&mut self) {
         self.waiting.retain(|_, ops| !ops.is_empty());
-        let (waiting, queue) = (&self.waiting, &mut self.lane.queue);
-        let before = queue.len();
-        queue.retain_mut(|op| {
-            let NodeOp::Register(groups) = op else {
-                return true;
-            };
-            groups.retain(|name| waiting.contains_key(name));
-            !groups.is_empty()
-        });
-        before - queue.len()
+        let waiting = &self.waiting;
+        self.lane.retain(|name| waiting.contains_key(name));
     }
 
     const fn incarnation(&self, node: NodeId) -> Incarnation {
@@ -158,8 +150,8 @@ impl Machine {
         node.present.clear();
         node.registered.clear();
         let waiting = core::mem::take(&mut node.waiting);
-        self.traffic.steps -= node.lane.queue.len();
-        node.lane = SerialQueue::default();
+        self.traffic.steps -= node.lane.len();
+        node.lane = PlaceQueue::default();
         self.wait_no_more(waiting);
     }
 
@@ -194,10 +186,6 @@ impl Machine {
             return;
         }
         node.waiting.insert(Arc::clone(name), VecDeque::from([op]));
-        if let Some(NodeOp::Register(groups)) = node.lane.queue.back_mut() {
-            groups.push(Arc::clone(name));
-            return;
-        }
         self.push_node_op(id, NodeOp::Register(vec![Arc::clone(name)]));
     }
 
@@ -304,28 +292,30 @@ impl Machine {
             && !node.waiting.contains_key(name)
             && node.registered.remove(name)
         {
-            if let Some(NodeOp::Unregister(groups)) = node.lane.queue.back_mut() {
-                groups.push(Arc::clone(name));
-                return;
-            }
             self.push_node_op(incarnation.node, NodeOp::Unregister(vec![Arc::clone(name)]));
         }
     }
 
     pub(super) fn beat(&mut self, id: NodeId) {
-        let is_waiting = |node: &Node| {
-            let mut waiting = node.lane.queue.iter();
-            waiting.any(|op| matches!(op, NodeOp::Beat))
-        };
-        if self.nodes.get(&id).is_some_and(|node| !is_waiting(node)) {
-            self.push_node_op(id, NodeOp::Beat);
-        }
+        self.push_node_op(id, NodeOp::Beat);
     }
 
     fn push_node_op(&mut self, id: NodeId, op: NodeOp) {
         if let Some(node) = self.nodes.get_mut(&id) {
-            node.lane.queue.push_back(op);
-            self.traffic.steps += 1;
+            let before = node.lane.len();
+            node.lane.push(op);
+            self.traffic.steps += node.lane.len() - before;
+            self.pump_node(id);
+        }
+    }
+
+    /// Goes on with a step that Redis refused, unless the node has taken another incarnation since: then other steps are in flight.
+    pub(super) fn resume_node(&mut self, incarnation: Incarnation) {
+        let id = incarnation.node;
+        if let Some(node) = self.nodes.get_mut(&id)
+            && node.incarnation(id) == incarnation
+        {
+            node.lane.resume();
             self.pump_node(id);
         }
     }
@@ -335,9 +325,12 @@ impl Machine {
         let Some(node) = self.nodes.get_mut(&id) else {
             return;
         };
+        let before = node.lane.len();
         let Some(op) = node.lane.next() else {
             return;
         };
+        // One is in flight now, and what is left of those it was taken from may still be as many steps.
+        self.traffic.steps = self.traffic.steps + node.lane.len() + 1 - before;
         let incarnation = node.incarnation(id);
         let request = match &op {
             NodeOp::Register(groups) => Request::Register {
@@ -377,14 +370,15 @@ impl Machine {
         }
         let Ok(reply) = result else {
             if !matches!(op, NodeOp::Beat) {
-                node.lane.queue.push_front(op);
-                self.traffic.steps += 1;
-                self.traffic.steps -= node.forget_places();
+                self.traffic.steps -= node.lane.len();
+                node.lane.push(op);
+                node.forget_places();
+                self.traffic.steps += node.lane.len();
             }
-            self.due.insert((now + AGAIN, Due::Node(id)));
+            self.due.insert((now + AGAIN, Due::Node(incarnation)));
             return;
         };
-        node.lane.busy = false;
+        node.lane.resume();
         match (op, reply) {
             (NodeOp::Register(_), Reply::GivenUp) => self.incarnation_given_up(incarnation),
             (NodeOp::Register(groups), _) => self.registered(id, groups),
@@ -474,7 +468,7 @@ impl Machine {
         let Some(node) = self.nodes.remove(&id) else {
             return;
         };
-        self.traffic.steps -= node.lane.queue.len();
+        self.traffic.steps -= node.lane.len();
         for filter in &node.watched {
             self.watchers.filters.remove(filter, &id);
         }

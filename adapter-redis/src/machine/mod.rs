@@ -14,6 +14,7 @@ mod channels;
 mod group;
 mod incarnation;
 mod metrics;
+mod place_queue;
 mod publish;
 mod serial_queue;
 mod stage;
@@ -38,7 +39,8 @@ use crate::wire;
 use channels::Subscription;
 use group::Group;
 use incarnation::{Node, Sweep};
-use serial_queue::{NodeOp, Op, SerialQueue};
+use place_queue::NodeOp;
+use serial_queue::{Op, SerialQueue};
 
 /// The time after which a refused request is retried.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -113,7 +115,8 @@ enum InFlight {
     Subscription(Channel, bool),
     Group(Name, Op, Vec<(NodeId, sansws_core::hub::Token)>),
     Node(NodeId, Incarnation, NodeOp),
-    Post(NodeId, usize),
+    /// Payloads for a node: their number, and their length.
+    Post(NodeId, usize, usize),
     Control,
     Sweep(Incarnation),
     Swept(Incarnation),
@@ -124,7 +127,7 @@ enum InFlight {
 enum Due {
     Channel(Channel),
     Group(Name),
-    Node(NodeId),
+    Node(Incarnation),
     /// Messages that should have arrived.
     Late(Name),
     /// State that decides which of the two channels passes messages to watchers.
@@ -218,12 +221,7 @@ impl Machine {
             match due {
                 Due::Channel(channel) => self.pump_channel(&channel),
                 Due::Group(name) => self.try_again(&name),
-                Due::Node(id) => {
-                    if let Some(node) = self.nodes.get_mut(&id) {
-                        node.lane.busy = false;
-                    }
-                    self.pump_node(id);
-                }
+                Due::Node(incarnation) => self.resume_node(incarnation),
                 Due::Late(name) => self.late(&name),
                 Due::Cover(name) => self.forget_cover(now, &name),
                 Due::Sweep(incarnation) => {
@@ -386,8 +384,8 @@ impl Machine {
             InFlight::Node(id, incarnation, op) => {
                 self.node_reply(now, id, incarnation, op, result)
             }
-            InFlight::Post(id, bytes) => {
-                self.traffic.steps -= 1;
+            InFlight::Post(id, count, bytes) => {
+                self.traffic.steps -= count;
                 self.traffic.bytes -= bytes;
                 if let Some(lane) = self.posts.get_mut(&id) {
                     lane.busy = false;
@@ -459,13 +457,13 @@ impl Machine {
         let Some(lane) = self.posts.get_mut(&to) else {
             return;
         };
-        if let Some(payload) = lane.next() {
-            let bytes = payload.len();
+        let payloads = lane.next_payloads();
+        if !payloads.is_empty() {
+            let bytes = payloads.iter().map(Vec::len).sum();
+            let flight = InFlight::Post(to, payloads.len(), bytes);
+            let payload = wire::several(payloads);
             let channel = Channel::Node(to);
-            self.request(
-                Request::Send { channel, payload },
-                InFlight::Post(to, bytes),
-            );
+            self.request(Request::Send { channel, payload }, flight);
         } else if lane.is_idle() {
             self.posts.remove(&to);
         }

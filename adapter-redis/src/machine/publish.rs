@@ -30,18 +30,8 @@ impl Machine {
 
     /// Queues a step of a group.
     pub(super) fn push_op(&mut self, name: &Name, op: Op) {
-        let queue = &mut self.group(name).lane.queue;
-        if matches!(op, Op::Position { .. }) && matches!(queue.back(), Some(Op::Position { .. })) {
-            // The waiting one answers both; the first over a connection asks for more.
-            if let (Some(Op::Position { first: waits }), Op::Position { first }) =
-                (queue.back_mut(), op)
-            {
-                *waits |= first;
-            }
-            return;
-        }
-        queue.push_back(op);
-        self.traffic.steps += 1;
+        let more = self.group(name).lane.push(op);
+        self.traffic.steps += more;
         self.pump_group(name);
     }
 

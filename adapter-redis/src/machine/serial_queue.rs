@@ -1,4 +1,4 @@
-//! Steps in Redis, one after the other: a lane for each group, and one for each node.
+//! Steps in Redis, one after the other: a lane for each group.
 //! One request of a lane is in flight at a time, so that nothing can overtake; later ones are gathered.
 //! Knows no reply.
 
@@ -13,6 +13,12 @@ use crate::wire::Messages;
 
 /// Maximum number of messages that one step publishes.
 const BATCH: usize = 256;
+
+/// Number of users with whom a step is joined by no others.
+const USERS: usize = 256;
+
+/// Number of waiting steps among which one is looked for that others can join.
+const LOOKED_AT: usize = 8;
 
 /// Number of message bytes at which a step takes no more.
 const BATCH_BYTES: usize = 256 << 10;
@@ -78,6 +84,22 @@ struct Fate {
     last: Option<Present>,
 }
 
+/// Returns the users who come or go by a step.
+fn users_of(op: &Op) -> impl Iterator<Item = &Name> {
+    let (come, go) = match op {
+        Op::Enter(_, entering) => (Some(&entering.users), None),
+        Op::Exit(_, users) => (None, users.as_ref()),
+        _ => (None, None),
+    };
+    let come = come.into_iter().flatten().map(|present| &present.user);
+    come.chain(go.into_iter().flatten())
+}
+
+/// Returns whether two steps have a user in common.
+fn shares(one: &Op, other: &Op) -> bool {
+    users_of(other).any(|user| users_of(one).any(|of_one| of_one == user))
+}
+
 fn has_none(present: &Present) -> bool {
     present.metadata.is_none()
 }
@@ -99,14 +121,6 @@ impl Batch {
     fn has_room(&self, most: usize) -> bool {
         self.id.is_none() && self.of.len() < BATCH && self.bytes < most.min(BATCH_BYTES)
     }
-}
-
-/// A step of a node's places in presence.
-#[derive(Debug)]
-pub(super) enum NodeOp {
-    Register(Vec<Name>),
-    Unregister(Vec<Name>),
-    Beat,
 }
 
 /// Steps that wait for each other.
@@ -142,6 +156,25 @@ impl<T> SerialQueue<T> {
         let next = self.queue.pop_front()?;
         self.busy = true;
         Some(next)
+    }
+}
+
+impl SerialQueue<Vec<u8>> {
+    /// Returns payloads that one step may send, if none is in flight.
+    pub(super) fn next_payloads(&mut self) -> Vec<Vec<u8>> {
+        let Some(first) = self.next() else {
+            return Vec::new();
+        };
+        let mut bytes = first.len();
+        let mut payloads = vec![first];
+        while payloads.len() < BATCH
+            && let Some(next) = self.queue.front()
+            && bytes + next.len() <= BATCH_BYTES
+        {
+            bytes += next.len();
+            payloads.extend(self.queue.pop_front());
+        }
+        payloads
     }
 }
 
@@ -219,6 +252,53 @@ impl SerialQueue<Op> {
             }
         }
         before.difference(&left).copied().collect()
+    }
+
+    /// Queues a step. Users who come or go join a step that waits, unless something precedes them that concerns them too: however fast they
+    /// come and go, few steps wait. Returns how many more wait now.
+    pub(super) fn push(&mut self, op: Op) -> usize {
+        let Some(at) = self.step_to_join(&op) else {
+            self.queue.push_back(op);
+            return 1;
+        };
+        match (self.queue.get_mut(at), op) {
+            (Some(Op::Enter(_, entering)), Op::Enter(_, more)) => entering.users.extend(more.users),
+            (Some(Op::Exit(_, Some(users))), Op::Exit(_, Some(more))) => users.extend(more),
+            // The waiting one answers both; the first over a connection asks for more.
+            (Some(Op::Position { first: waits }), Op::Position { first }) => *waits |= first,
+            _ => {}
+        }
+        0
+    }
+
+    /// Returns the index of a waiting step that another one can join, so that steps with a user in common keep their order.
+    fn step_to_join(&self, op: &Op) -> Option<usize> {
+        for (at, waiting) in self.queue.iter().enumerate().rev().take(LOOKED_AT) {
+            let count = match (waiting, op) {
+                (Op::Position { .. }, Op::Position { .. }) => return Some(at),
+                (Op::Enter(..) | Op::Exit(_, Some(_)), Op::Enter(..) | Op::Exit(_, Some(_)))
+                    if shares(waiting, op) =>
+                {
+                    return None;
+                }
+                (Op::Enter(of, waiting), Op::Enter(incarnation, entering))
+                    if of == incarnation && waiting.are_new == entering.are_new =>
+                {
+                    waiting.users.len()
+                }
+                (Op::Exit(of, Some(waiting)), Op::Exit(incarnation, Some(_)))
+                    if of == incarnation =>
+                {
+                    waiting.len()
+                }
+                (Op::Enter(..) | Op::Exit(_, Some(_)), Op::Enter(..) | Op::Exit(_, Some(_))) => {
+                    continue;
+                }
+                _ => return None,
+            };
+            return (count < USERS).then_some(at);
+        }
+        None
     }
 
     /// Returns what was set aside to the front.

@@ -17,6 +17,7 @@
 //! kind 9   instruct    slot(4) generation(4) instruction                       one channel
 //! kind 10  instruct    instruction                                             all channels of the user whose group it is
 //! kind 11  presence    epoch(8) version(8) count(8) n(4) *present n(4) *present n(4) *present   who came, changed, went
+//! kind 12  several     *( length(4) payload )                                  for one node, in order
 //!
 //! message  = flags [sender] [key] [expires] [exclude] [users] [attributes] content
 //! flags      1 unsaved   2 binary   4 sender   8 key   16 expires   32 exclude   64 users   128 attributes
@@ -119,6 +120,21 @@ pub enum Payload<'a> {
     },
     /// An instruction to all channels of the group.
     Instruct(Instruction),
+    /// Several payloads for the node, in order.
+    Several(Payloads<'a>),
+}
+
+/// Payloads that were sent in one step.
+#[derive(Clone, Copy, Debug)]
+pub struct Payloads<'a>(Split<'a>);
+
+impl<'a> Iterator for Payloads<'a> {
+    type Item = Result<&'a [u8], WireError>;
+
+    /// Returns the next payload, in wire format; an error ends the iteration.
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.next()
+    }
 }
 
 /// Messages that were published in one step.
@@ -194,6 +210,9 @@ pub fn parse<'a>(group: &Name, bytes: &'a [u8]) -> Result<Payload<'a>, WireError
             instruction: instruction::read(&mut reader)?,
         },
         10 => Payload::Instruct(instruction::read(&mut reader)?),
+        12 => Payload::Several(Payloads(Split {
+            rest: reader.rest(),
+        })),
         _ => return Err(WireError::Unknown),
     };
     if reader.0.is_empty() {
@@ -320,6 +339,21 @@ pub fn watched(group: &str, inner: &[u8]) -> Vec<u8> {
 /// Returns a payload that announces that some node watches filters now.
 pub fn watching() -> Vec<u8> {
     payload(7)
+}
+
+/// Returns a payload that holds these, for one node: if there is one, itself.
+pub fn several(payloads: Vec<Vec<u8>>) -> Vec<u8> {
+    match <[_; 1]>::try_from(payloads) {
+        Ok([one]) => one,
+        Err(payloads) => {
+            let mut out = payload(12);
+            for one in payloads {
+                out.extend(length(one.len()));
+                out.extend(one);
+            }
+            out
+        }
+    }
 }
 
 fn put_place(out: &mut Vec<u8>, id: ChannelId) {

@@ -30,6 +30,23 @@ pub use crate::trouble::TROUBLES;
 /// too, after another.
 pub const CALM: Duration = Duration::from_millis(LEASE.as_millis() as u64 * 5);
 
+/// How long all is slow in some worlds, from the beginning.
+const SLOW_START: Duration = Duration::from_secs(15);
+
+/// Whether all is slow at the beginning.
+const fn starts_slowly(setup: &Setup) -> bool {
+    setup.seed % 4 == 1
+}
+
+/// After which time all nodes know that somebody watches a filter.
+pub const fn watching_is_known(setup: &Setup) -> Duration {
+    if starts_slowly(setup) {
+        SLOW_START
+    } else {
+        Duration::from_secs(2)
+    }
+}
+
 /// Copies of what Redis has that are kept, to begin anew with.
 const COPIES: usize = 4;
 
@@ -157,7 +174,11 @@ impl Plane {
             back: Duration::ZERO,
             stopped: Instant::ZERO,
             refusing: Instant::ZERO,
-            slow: Instant::from_micros(if setup.seed % 4 == 1 { 15_000_000 } else { 0 }),
+            slow: if starts_slowly(setup) {
+                Instant::ZERO + SLOW_START
+            } else {
+                Instant::ZERO
+            },
             troubled: false,
             lossy: false,
             scattered: setup.seed % 5 < 2,

@@ -37,6 +37,14 @@ fuzz_target!(|bytes: &[u8]| {
             assert_eq!(wire::watched(&group, payload), bytes);
             let _ = wire::parse(&group, payload);
         }
+        Ok(Payload::Several(payloads)) => {
+            let all: Result<Vec<_>, _> = payloads.map(|one| one.map(<[u8]>::to_vec)).collect();
+            if let Ok(all) = all
+                && all.len() > 1
+            {
+                assert_eq!(wire::several(all), bytes);
+            }
+        }
         _ => {}
     }
 });

@@ -9,7 +9,7 @@ use sansws_core::time::{Duration, Instant};
 use crate::hold;
 use crate::model::Check;
 use crate::ops::BY_NODE;
-use crate::plane::CALM;
+use crate::plane::{CALM, watching_is_known};
 use crate::session::{ClientEnd, ServerEnd};
 use crate::setup::{AGE, GRACE, GROUPS, said};
 use crate::view::Place;
@@ -184,6 +184,7 @@ impl World {
         if self.disturbed {
             return Ok(());
         }
+        let known = watching_is_known(&self.setup);
         for at in &self.live {
             let session = &self.sessions[*at];
             let (Some(id), ClientEnd::Open(_)) = (session.told, &session.client_end) else {
@@ -199,7 +200,7 @@ impl World {
                 }
                 let shown = self.model.shown.iter().filter(|shown| {
                     *shown.group == *group
-                        && session.watched_at(group, shown.at)
+                        && session.watched_at(group, shown.at, known)
                         && self.model.is_for(id, shown)
                 });
                 let missing: Vec<&str> = shown

@@ -27,6 +27,11 @@ pub const NUMBERS_GO_ON: bool = false;
 /// How many things more can go wrong.
 pub const TROUBLES: u8 = 0;
 
+/// After which time all nodes know that somebody watches a filter.
+pub const fn watching_is_known(_: &Setup) -> Duration {
+    Duration::from_secs(2)
+}
+
 /// What all nodes are linked by.
 #[derive(Debug)]
 pub struct Plane {

@@ -19,9 +19,6 @@ use crate::pipe::Pipe;
 use crate::setup::client_config;
 use crate::view::View;
 
-/// After which time all nodes know that somebody watches a filter.
-const WATCHED: Duration = Duration::from_secs(2);
-
 /// One end of the connection, once it is open.
 #[derive(Debug)]
 pub struct End {
@@ -178,12 +175,12 @@ impl Session {
         }
     }
 
-    /// Whether it watched a group at a moment, and long enough before and after for all to know.
-    pub fn watched_at(&self, group: &str, at: Instant) -> bool {
+    /// Whether it watched a group at a moment, and long enough before and after for all to know, which takes this time.
+    pub fn watched_at(&self, group: &str, at: Instant, known: Duration) -> bool {
         self.watched.iter().any(|(filter, from, until)| {
             filter.matches(group)
-                && *from + WATCHED <= at
-                && until.is_none_or(|until| at + WATCHED <= until)
+                && *from + known <= at
+                && until.is_none_or(|until| at + known <= until)
         })
     }
 
