@@ -11,7 +11,7 @@ use std::sync::Arc;
 use memory::{Data, Said, Server};
 use sansws_core::hub::{
     BackplaneCommand, BackplaneEvent, GroupOptions, HistoryOptions, HubOptions, NodeId, Position,
-    Present, PublishOptions, PublishRequest, Token,
+    Present, PublishOptions, PublishRequest, RecoveryFailure, Token,
 };
 use sansws_core::message::PreparedMessage;
 use sansws_core::random::Seed;
@@ -546,6 +546,67 @@ fn direct_messages_without_a_pause_are_sent_together_and_in_order() {
     let requests = desk.machines[0].metrics().requests - before;
     assert!(requests < 10, "{requests}");
     assert!(desk.machines[0].is_idle());
+}
+
+#[test]
+fn members_who_recover_at_once_are_read_for_together_and_each_gets_what_it_missed() {
+    let history = HistoryOptions {
+        messages: 8,
+        recovery: 6,
+        ..HistoryOptions::default()
+    };
+    let groups = GroupOptions::default().history(history);
+    let mut desk = Desk::new(HubOptions::default().groups(groups));
+    desk.say(0, subscribe(1));
+    desk.run();
+    for number in 1..=10 {
+        desk.say(0, publish(&format!("{number}")));
+    }
+    desk.run();
+    let mut position = None;
+    for event in core::mem::take(&mut desk.events[0]) {
+        if let BackplaneEvent::Received(publication) = event {
+            position = publication.position;
+        }
+    }
+    let position = position.unwrap();
+    assert_eq!(position.offset, 10);
+    let before = desk.machines[0].metrics().requests;
+    for offset in 0..240 {
+        let offset = offset % 12;
+        desk.say(0, read(100 + offset, Position { offset, ..position }));
+    }
+    let other = Position {
+        epoch: position.epoch - 1,
+        offset: 9,
+    };
+    desk.say(0, read(200, other));
+    desk.run();
+    let mut answers = 0;
+    for event in core::mem::take(&mut desk.events[0]) {
+        let BackplaneEvent::Read { token, past, .. } = event else {
+            continue;
+        };
+        answers += 1;
+        let offsets = past
+            .publications
+            .iter()
+            .map(|one| one.position.unwrap().offset);
+        let offsets: Vec<u64> = offsets.collect();
+        let (first, missed) = match token - 100 {
+            0 | 1 => (5, Some(RecoveryFailure::Evicted)),
+            2 | 3 => (5, Some(RecoveryFailure::Limit)),
+            since @ 4..=10 => (since + 1, None),
+            11 => (11, Some(RecoveryFailure::Ahead)),
+            _ => (11, Some(RecoveryFailure::Epoch)),
+        };
+        let want: Vec<u64> = (first..=10).collect();
+        assert_eq!((offsets, past.missed), (want, missed), "{token}");
+        assert_eq!(past.position, position);
+    }
+    assert_eq!(answers, 241);
+    let requests = desk.machines[0].metrics().requests - before;
+    assert_eq!(requests, 3, "the first is in flight before the others come");
 }
 
 #[test]

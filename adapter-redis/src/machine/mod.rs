@@ -40,7 +40,7 @@ use channels::Subscription;
 use group::Group;
 use incarnation::{Node, Sweep};
 use place_queue::NodeOp;
-use serial_queue::{Op, SerialQueue};
+use serial_queue::{Op, Reader, SerialQueue};
 
 /// The time after which a refused request is retried.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -292,11 +292,13 @@ impl Machine {
                 token,
                 since,
             } => {
-                let op = Op::Read {
+                let reader = Reader {
                     node: from,
                     token,
                     since,
                 };
+                let readers = vec![reader];
+                let op = Op::Read { since, readers };
                 self.read(from, &group, op);
             }
             BackplaneCommand::Ask { token, question } => match question {

@@ -8,7 +8,7 @@ use sansws_core::hub::{
 };
 use sansws_core::time::Instant;
 
-use super::serial_queue::{Batch, Op};
+use super::serial_queue::{Batch, Op, Reader};
 use super::{AGAIN, Due, InFlight, Machine, NOWHERE};
 use crate::name::Name;
 use crate::request::{Channel, Entry, Failure, Reply, Request};
@@ -198,7 +198,7 @@ impl Machine {
             }
             (Op::Publish(batch), Reply::Again(position)) => self.again(batch, position),
             (
-                Op::Read { node, token, since },
+                Op::Read { readers, .. },
                 Reply::Kept {
                     position,
                     floor,
@@ -206,10 +206,15 @@ impl Machine {
                 },
             ) => {
                 let position = position.unwrap_or(NOWHERE.position);
-                let past = self.past(name, since, position, floor, entries);
-                let group = Arc::clone(name);
-                self.events
-                    .push_back((node, BackplaneEvent::Read { group, token, past }));
+                let publications = self.publications(name, position.epoch, entries);
+                let keep = self.options.of(name).history;
+                for Reader { node, token, since } in readers {
+                    let missed = RecoveryFailure::between(keep.as_ref(), since, position, floor);
+                    let past = past(&publications, since, position, missed);
+                    let group = Arc::clone(name);
+                    self.events
+                        .push_back((node, BackplaneEvent::Read { group, token, past }));
+                }
             }
             (
                 Op::History { node, token, query },
@@ -272,8 +277,10 @@ impl Machine {
                 self.fail(node, token);
                 None
             }
-            Op::Read { node, token, .. } => {
-                self.tell_unavailable(name, &[(node, token)]);
+            Op::Read { readers, .. } => {
+                for Reader { node, token, .. } in readers {
+                    self.tell_unavailable(name, &[(node, token)]);
+                }
                 None
             }
             Op::Send(_) => None,
@@ -316,28 +323,6 @@ impl Machine {
     }
 
     /// Processes messages since a position, as far as they were kept.
-    fn past(
-        &mut self,
-        name: &Name,
-        since: Position,
-        position: Position,
-        floor: u64,
-        entries: Vec<Entry>,
-    ) -> HistorySlice {
-        let keep = self.options.of(name).history;
-        let missed = RecoveryFailure::between(keep.as_ref(), since, position, floor);
-        let publications = if missed.is_none_or(RecoveryFailure::replays) {
-            self.publications(name, position.epoch, entries)
-        } else {
-            Vec::new()
-        };
-        HistorySlice {
-            publications,
-            position,
-            missed,
-        }
-    }
-
     fn publications(
         &mut self,
         name: &Name,
@@ -358,5 +343,27 @@ impl Machine {
             }
         }
         publications
+    }
+}
+
+/// Returns what a reader missed of the publications that were read.
+fn past(
+    publications: &[Arc<Publication>],
+    since: Position,
+    position: Position,
+    missed: Option<RecoveryFailure>,
+) -> HistorySlice {
+    let later = publications
+        .iter()
+        .filter(|publication| publication.position > Some(since));
+    let publications = if missed.is_none_or(RecoveryFailure::replays) {
+        later.cloned().collect()
+    } else {
+        Vec::new()
+    };
+    HistorySlice {
+        publications,
+        position,
+        missed,
     }
 }

@@ -31,10 +31,10 @@ pub(super) enum Op {
     },
     Publish(Batch),
     Send(Vec<u8>),
+    /// Reads what was published since the first of these positions, which are of one epoch.
     Read {
-        node: NodeId,
-        token: Token,
         since: Position,
+        readers: Vec<Reader>,
     },
     History {
         node: NodeId,
@@ -62,6 +62,14 @@ impl Op {
             Self::Position { .. } | Self::Enter(..) | Self::Exit(..)
         )
     }
+}
+
+/// A node that reads what was published since a position.
+#[derive(Debug)]
+pub(super) struct Reader {
+    pub(super) node: NodeId,
+    pub(super) token: Token,
+    pub(super) since: Position,
 }
 
 /// Users that are announced in a group.
@@ -264,6 +272,16 @@ impl SerialQueue<Op> {
         match (self.queue.get_mut(at), op) {
             (Some(Op::Enter(_, entering)), Op::Enter(_, more)) => entering.users.extend(more.users),
             (Some(Op::Exit(_, Some(users))), Op::Exit(_, Some(more))) => users.extend(more),
+            (
+                Some(Op::Read { since, readers }),
+                Op::Read {
+                    since: other,
+                    readers: more,
+                },
+            ) => {
+                *since = (*since).min(other);
+                readers.extend(more);
+            }
             // The waiting one answers both; the first over a connection asks for more.
             (Some(Op::Position { first: waits }), Op::Position { first }) => *waits |= first,
             _ => {}
@@ -276,6 +294,12 @@ impl SerialQueue<Op> {
         for (at, waiting) in self.queue.iter().enumerate().rev().take(LOOKED_AT) {
             let count = match (waiting, op) {
                 (Op::Position { .. }, Op::Position { .. }) => return Some(at),
+                // After a restart many members read almost the same.
+                (Op::Read { since: one, .. }, Op::Read { since, .. })
+                    if one.epoch == since.epoch =>
+                {
+                    return Some(at);
+                }
                 (Op::Enter(..) | Op::Exit(_, Some(_)), Op::Enter(..) | Op::Exit(_, Some(_)))
                     if shares(waiting, op) =>
                 {
