@@ -251,7 +251,7 @@ pub struct ResponseHead {
 
 /// Parses a whole request head. A version other than HTTP/1.1 has its own error.
 pub fn parse_request(head: &[u8], limits: &Limits) -> Result<RequestHead, HeadError> {
-    with_slots(limits, |slots| {
+    with_slots(head, limits, |slots| {
         let mut request = httparse::Request::new(slots);
         match request.parse(head) {
             Ok(httparse::Status::Complete(_)) => {}
@@ -286,7 +286,7 @@ fn has_version(head: &[u8]) -> bool {
 
 /// Parses a whole response head.
 pub fn parse_response(head: &[u8], limits: &Limits) -> Result<ResponseHead, HeadError> {
-    with_slots(limits, |slots| {
+    with_slots(head, limits, |slots| {
         let mut response = httparse::Response::new(slots);
         match response.parse(head) {
             Ok(httparse::Status::Complete(_)) => {}
@@ -303,15 +303,18 @@ pub fn parse_response(head: &[u8], limits: &Limits) -> Result<ResponseHead, Head
     })
 }
 
-/// Calls `parse` with room for the allowed number of fields; the usual number needs no heap.
-fn with_slots<'h, T>(
+/// Calls `parse` with room for the allowed number of fields, as far as they can be in `head`; the usual number needs no heap.
+pub(crate) fn with_slots<'h, T>(
+    head: &[u8],
     limits: &Limits,
-    parse: impl FnOnce(&mut [httparse::Header<'h>]) -> Result<T, HeadError>,
-) -> Result<T, HeadError> {
+    parse: impl FnOnce(&mut [httparse::Header<'h>]) -> T,
+) -> T {
+    // A field is a name, a colon and the end of a line.
+    let most = limits.headers.min(head.len() / 3);
     let mut few = [httparse::EMPTY_HEADER; 100];
-    match few.get_mut(..limits.headers) {
+    match few.get_mut(..most) {
         Some(slots) => parse(slots),
-        None => parse(&mut alloc::vec![httparse::EMPTY_HEADER; limits.headers]),
+        None => parse(&mut alloc::vec![httparse::EMPTY_HEADER; most]),
     }
 }
 
@@ -390,6 +393,32 @@ mod tests {
             format!("{:?}", request.fields),
             r#"{"Host": "a", "X": "1", "x": "2"}"#
         );
+    }
+
+    #[test]
+    fn room_for_fields_is_no_larger_than_the_head() {
+        for count in [0, 99, 100, 101, 5_000] {
+            let fields = "a:\r\n".repeat(count);
+            let limits = |headers| Limits {
+                headers,
+                ..Limits::default()
+            };
+            let request = format!("GET / HTTP/1.1\r\n{fields}\r\n");
+            let response = format!("HTTP/1.1 200 \r\n{fields}\r\n");
+            let parse = |headers| {
+                let limits = limits(headers);
+                let request = parse_request(request.as_bytes(), &limits).map(|head| head.fields);
+                let response = parse_response(response.as_bytes(), &limits).map(|head| head.fields);
+                assert_eq!(request, response);
+                request.map(|fields| fields.iter().count())
+            };
+            for enough in [count, 1 << 40, usize::MAX] {
+                assert_eq!(parse(enough), Ok(count));
+            }
+            if let Some(less) = count.checked_sub(1) {
+                assert_eq!(parse(less), Err(HeadError::TooManyFields));
+            }
+        }
     }
 
     #[test]

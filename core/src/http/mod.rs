@@ -19,7 +19,7 @@ pub(crate) mod url;
 
 pub use credentials::Credentials;
 pub use head::{HeadError, Headers, RequestHead, parse_request};
-pub(crate) use head::{ResponseHead, Scan, is_secret, parse_response};
+pub(crate) use head::{ResponseHead, Scan, is_secret, parse_response, with_slots};
 pub use response::Response;
 pub use status::reason;
 pub use url::Url;

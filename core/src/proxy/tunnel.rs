@@ -9,7 +9,7 @@ use core::net::Ipv6Addr;
 
 use super::{Credentials, TunnelError, TunnelStep};
 use crate::config::Limits;
-use crate::http::{HeadError, Scan, field};
+use crate::http::{HeadError, Scan, field, with_slots};
 
 /// A client of an HTTP proxy.
 #[derive(Clone)]
@@ -123,13 +123,14 @@ impl From<HeadError> for TunnelError {
 
 /// Returns the status of a response. Many proxies answer CONNECT as HTTP/1.0.
 fn status(head: &[u8], limits: &Limits) -> Result<u16, TunnelError> {
-    let mut slots = alloc::vec![httparse::EMPTY_HEADER; limits.headers];
-    let mut response = httparse::Response::new(&mut slots);
-    match response.parse(head) {
-        Ok(httparse::Status::Complete(_)) => response.code.ok_or(TunnelError::Malformed),
-        Err(httparse::Error::TooManyHeaders) => Err(TunnelError::TooLarge),
-        Ok(httparse::Status::Partial) | Err(_) => Err(TunnelError::Malformed),
-    }
+    with_slots(head, limits, |slots| {
+        let mut response = httparse::Response::new(slots);
+        match response.parse(head) {
+            Ok(httparse::Status::Complete(_)) => response.code.ok_or(TunnelError::Malformed),
+            Err(httparse::Error::TooManyHeaders) => Err(TunnelError::TooLarge),
+            Ok(httparse::Status::Partial) | Err(_) => Err(TunnelError::Malformed),
+        }
+    })
 }
 
 #[cfg(test)]
@@ -161,6 +162,17 @@ mod tests {
         for user in [("a:b", "c"), ("a\n", "c"), ("a", "\0")] {
             assert_eq!(ask("a", Some(user)), Err(TunnelError::Credentials));
         }
+    }
+
+    #[test]
+    fn any_number_of_fields_may_be_allowed() {
+        let limits = Limits {
+            headers: usize::MAX,
+            ..Limits::default()
+        };
+        let answer = format!("HTTP/1.1 200 OK\r\n{}\r\n", "a:\r\n".repeat(1_000));
+        let mut tunnel = HttpTunnel::new("a", 1, None, &limits).unwrap();
+        assert_eq!(tunnel.receive(answer.as_bytes()), Ok(TunnelStep::Open));
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod both_ways;
 mod clients;
 mod dialing;
 mod ending;
+mod extremes;
 #[cfg(unix)]
 mod listening;
 mod reconnecting;
