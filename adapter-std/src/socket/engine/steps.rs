@@ -27,6 +27,7 @@ impl<S: ByteStream> Engine<S> {
             if let Some(received) = next(self, pieces) {
                 return Step::Done(Ok(Some(received)));
             }
+            let blocked = !self.wants_input();
             let flushed = self.flush();
             if self.ending.is_known() {
                 // Pending output, including the Close frame, is sent before the end is reported.
@@ -37,6 +38,10 @@ impl<S: ByteStream> Engine<S> {
                     continue;
                 }
                 return Step::Wait(Interest::WRITE);
+            }
+            // Output held up what is unread, and has left: the socket may bring nothing more.
+            if blocked && self.wants_input() {
+                continue;
             }
             if !self.judge() && !self.fill() {
                 return Step::Wait(self.interest(true));
@@ -69,8 +74,12 @@ impl<S: ByteStream> Engine<S> {
     pub(in crate::socket) fn pump(&mut self) -> Interest {
         loop {
             self.flush();
-            if !self.look() && !self.tick() {
-                self.flush();
+            if self.look() || self.tick() {
+                continue;
+            }
+            let blocked = !self.wants_input();
+            self.flush();
+            if !blocked || !self.wants_input() {
                 return self.interest(self.receivers == 0 && self.may_read_ahead());
             }
         }

@@ -26,6 +26,13 @@ const SETTINGS: &[Setting] = &[
         (limits.write_queue, limits.high_water) = (usize::MAX, usize::MAX);
         limits.read_ahead = usize::MAX;
     }),
+    ("reading stops at any output", |config| {
+        config.limits.high_water = 0;
+    }),
+    ("nothing is queued, or read ahead", |config| {
+        let limits = &mut config.limits;
+        (limits.write_queue, limits.high_water, limits.read_ahead) = (0, 0, 0);
+    }),
     ("no timeouts", |config| {
         let timeouts = &mut config.timeouts;
         (timeouts.connect, timeouts.handshake) = (None, None);
