@@ -5,7 +5,8 @@
 use crate::random::{Jitter, Seed};
 use crate::time::Duration;
 
-/// Bounds of the waits: the n-th, counted from 0, is drawn from 0 to `base` times 2^n, but at most `max`.
+/// Bounds of the waits: the n-th, counted from 0, is drawn from 0 to `base` times 2^n, but at most `max`. No wait is shorter than a
+/// millisecond: with a `base` of 0, a client that cannot connect would do nothing else.
 ///
 /// ```
 /// use core::time::Duration;
@@ -41,6 +42,9 @@ impl Backoff {
         self.base.saturating_mul(factor).min(self.max)
     }
 }
+
+/// Minimum length of a wait.
+const LEAST: Duration = Duration::from_millis(1);
 
 /// Consecutive attempts, and the waits between them.
 ///
@@ -97,7 +101,7 @@ impl Retries {
 
     fn draw(&mut self, low: Duration, high: Duration) -> Duration {
         self.attempts = self.attempts.saturating_add(1);
-        self.jitter.between(low, high)
+        self.jitter.between(low, high).max(LEAST)
     }
 }
 
@@ -113,6 +117,20 @@ mod tests {
             bounds,
             [500, 1_000, 2_000, 16_000, 30_000, 30_000, 30_000, 30_000]
         );
+    }
+
+    #[test]
+    fn no_wait_is_none() {
+        for brief in [Duration::ZERO, Duration::from_nanos(1), LEAST] {
+            let backoff = Backoff {
+                base: brief,
+                max: brief,
+            };
+            let mut retries = Retries::new(backoff, &Seed::new([3; 32]));
+            for _ in 0..100 {
+                assert_eq!((retries.wait(), retries.patient_wait()), (LEAST, LEAST));
+            }
+        }
     }
 
     #[test]

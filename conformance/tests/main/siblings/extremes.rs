@@ -1,15 +1,19 @@
 //! The smallest and the largest settings: no adapter panics, waits for nothing, or spins.
 
 use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::sync::mpsc::channel;
+use std::thread;
 use std::time::Duration;
 
-use sansws_async::ConnectOptions;
+use sansws_async::{ConnectOptions, Error, SendError};
 use sansws_core::config::{Config, Deflate};
+use sansws_core::dial::{Backoff, ReconnectOptions};
 
 use super::clients::dial;
-use super::on_each;
 use super::scripts::{frame, upgrade};
-use super::servers::{End, Peer, Running, Setup};
+use super::servers::{End, PATIENCE, Peer, Running, Setup};
+use super::{Adapter, on_each};
 
 /// A setting that hinders nobody, however extreme it is.
 type Setting = (&'static str, fn(&mut Config));
@@ -144,4 +148,63 @@ fn clients_connect_whatever_is_set() {
             assert_eq!(dial(adapter, &url, options), usual, "{adapter:?}, {name}");
         }
     });
+}
+
+/// Attempts at once, one after the other, at an address where nobody listens, and at none.
+#[test]
+fn a_client_without_waits_leaves_time_for_others() {
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr();
+    let nobody = nobody.unwrap();
+    on_each(|adapter| {
+        for addresses in [vec![nobody], vec![]] {
+            let (tell, told) = channel();
+            let options = ConnectOptions::default().resolve("nobody.test", addresses);
+            thread::spawn(move || tell.send(fill_queue(adapter, options)));
+            let Some(full) = told.recv_timeout(PATIENCE).unwrap() else {
+                continue;
+            };
+            assert!(
+                matches!(full, Error::NotSent(SendError::QueueFull)),
+                "{full:?}"
+            );
+        }
+    });
+}
+
+/// Queues a message and returns the error of the second one. The clients of event loops have neither waits nor a queue.
+fn fill_queue(adapter: Adapter, options: ConnectOptions) -> Option<Error> {
+    let reconnect = ReconnectOptions {
+        backoff: Backoff {
+            base: Duration::ZERO,
+            max: Duration::ZERO,
+        },
+        ..ReconnectOptions::default()
+    };
+    macro_rules! client {
+        ($ws:ident) => {
+            $ws::Client::new("ws://nobody.test/", options)
+                .unwrap()
+                .reconnect(reconnect)
+                .queue(1, 1)
+        };
+    }
+    macro_rules! on_runtime {
+        ($ws:ident) => {
+            async {
+                let mut client = client!($ws);
+                client.send_text("a").await.unwrap();
+                client.send_text("b").await.err()
+            }
+        };
+    }
+    match adapter {
+        Adapter::Tokio => crate::runtimes::on_tokio::block_on(on_runtime!(sansws_tokio)),
+        Adapter::Smol => smol::block_on(on_runtime!(sansws_smol)),
+        Adapter::Std => {
+            let mut client = client!(sansws_std);
+            client.send_text("a").unwrap();
+            client.send_text("b").err()
+        }
+        Adapter::Mio => None,
+    }
 }
