@@ -15,6 +15,7 @@ pub use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::{ClientHello, ResolvesServerCert, WantsServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, ConfigBuilder, RootCertStore, ServerConfig};
+use rustls_native_certs::{CertificateResult, ErrorKind};
 use std::sync::{OnceLock, PoisonError, RwLock};
 
 use crate::error::{Error, Result};
@@ -95,11 +96,11 @@ fn client_of(roots: RootCertStore, identity: Option<Identity>) -> Result<Arc<Cli
 /// With the feature `webpki-roots`, it trusts the roots of the web, as Mozilla lists them, on a system that has none, such as a minimal container.
 ///
 /// # Errors
-/// When the system has no root certificates.
+/// When the system has no root certificates; [`Error::Io`] when the process has no descriptors left to read them.
 pub fn system_client(identity: Option<Identity>) -> Result<Arc<ClientConfig>, Error> {
-    let found = rustls_native_certs::load_native_certs();
-    if !found.certs.is_empty() {
-        return client(found.certs, identity);
+    let found = roots(rustls_native_certs::load_native_certs())?;
+    if !found.is_empty() {
+        return client(found, identity);
     }
     #[cfg(feature = "webpki-roots")]
     return webpki_client(identity);
@@ -108,6 +109,25 @@ pub fn system_client(identity: Option<Identity>) -> Result<Arc<ClientConfig>, Er
         "the system has no TLS root certificates: install them (`ca-certificates`), set SSL_CERT_FILE, or use the feature `webpki-roots`",
     ))
 }
+
+/// Returns the roots that were found. Without descriptors they may be none, or some: neither is what the system has, and they are kept.
+fn roots(found: CertificateResult) -> Result<Vec<CertificateDer<'static>>, Error> {
+    for error in found.errors {
+        if let ErrorKind::Io { inner, path } = error.kind
+            && cfg!(unix)
+            && inner
+                .raw_os_error()
+                .is_some_and(|code| NO_DESCRIPTORS.contains(&code))
+        {
+            let tried = format_args!("read the root certificates in {}", path.display());
+            return Err(Error::io(tried, inner));
+        }
+    }
+    Ok(found.certs)
+}
+
+/// ENFILE and EMFILE, on all Unix systems.
+const NO_DESCRIPTORS: [i32; 2] = [23, 24];
 
 /// Creates the settings of a client that trusts the roots of the web, as Mozilla lists them in the crate `webpki-roots`, and presents
 /// `identity` to servers that ask for it.
@@ -264,4 +284,35 @@ fn store(roots: impl IntoIterator<Item = CertificateDer<'static>>) -> RootCertSt
 fn provider() -> Arc<CryptoProvider> {
     let installed = CryptoProvider::get_default().cloned();
     installed.unwrap_or_else(|| Arc::new(rustls::crypto::ring::default_provider()))
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use rustls_native_certs::Error as RootError;
+
+    #[test]
+    fn roots_that_cannot_be_read_are_not_missing() {
+        let found = |codes: &[i32]| {
+            let mut found = CertificateResult::default();
+            found.certs.push(CertificateDer::from(vec![1]));
+            found.errors.extend(codes.iter().map(|code| RootError {
+                context: "",
+                kind: ErrorKind::Io {
+                    inner: io::Error::from_raw_os_error(*code),
+                    path: "/certs".into(),
+                },
+            }));
+            roots(found)
+        };
+        // What does not exist, or is another's, will not come back.
+        assert_eq!(found(&[]).unwrap().len(), 1);
+        assert_eq!(found(&[2, 13]).unwrap().len(), 1);
+        for codes in [&[24][..], &[2, 23]] {
+            let error = found(codes).unwrap_err();
+            assert!(matches!(error, Error::Io(_)), "{error:?}");
+            let text = error.to_string();
+            assert!(text.contains("the root certificates in /certs"), "{text}");
+        }
+    }
 }
