@@ -473,9 +473,13 @@ macro_rules! writing {
             type Error = Error;
 
             fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-                self.shared
-                    .engine()
-                    .poll_ready_to_answer(cx, WakerRole::Writer)
+                let mut engine = self.shared.engine();
+                let ready = engine.poll_ready_to_answer(cx, WakerRole::Writer);
+                // Sinks around it, such as a buffer, ask while they close it: `start_send` refuses.
+                ready.map(|ready| match ready {
+                    Err(error) if is_closing(&error) => Ok(()),
+                    ready => ready,
+                })
             }
 
             fn start_send(self: Pin<&mut Self>, message: Message) -> Result<(), Error> {

@@ -6,11 +6,13 @@ use crate::support;
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::io::ErrorKind;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use futures_sink::Sink;
 use sansws_async::internal::connect;
 use sansws_async::{Error, Result, WebSocket};
 use sansws_core::config::Config;
@@ -67,6 +69,30 @@ fn code(end: &Result<impl Sized, Error>) -> u16 {
         Err(Error::Disconnect(closed)) => closed.code(),
         Err(other) => panic!("{other:?}"),
         Ok(_) => panic!("it did not end"),
+    }
+}
+
+/// `SinkExt::buffer` asks with each poll of its end.
+#[test]
+fn a_sink_that_closes_may_be_asked_whether_it_is_ready() {
+    let (wire, mut socket) = client(Config::default());
+    let (mut sink, cx) = (
+        Pin::new(&mut socket),
+        &mut Context::from_waker(Waker::noop()),
+    );
+    assert!(sink.as_mut().poll_close(cx).is_pending());
+    for _ in 0..2 {
+        let ready = sink.as_mut().poll_ready(cx);
+        assert!(matches!(ready, Poll::Ready(Ok(()))), "{ready:?}");
+        let sent = sink.as_mut().start_send("late".into());
+        assert!(
+            matches!(sent, Err(Error::NotSent(SendError::Closing))),
+            "{sent:?}"
+        );
+        wire.push([0x88, 2, 3, 0xe8]);
+        wire.end();
+        let closed = sink.as_mut().poll_close(cx);
+        assert!(matches!(closed, Poll::Ready(Ok(()))), "{closed:?}");
     }
 }
 
