@@ -11,14 +11,17 @@ use sansws_async::{Error, HubEnv, Scope, Transport};
 use sansws_core::http::Response;
 use sansws_core::hub::{HistoryQuery, HubError, Position, Target};
 use sansws_core::message::Message;
-use serde::Deserialize;
-use serde_json::value::RawValue;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use serde_json::value::{RawValue, to_raw_value};
 
 use crate::codes::{ClientError, Disconnect, Refusal, Unsubscribe};
 use crate::endpoint::Centrifuge;
 use crate::format;
-use crate::protocol::{ClientInfo, Codec, StreamPosition};
+use crate::protocol::{
+    ClientInfo, Codec, HistoryResult, PresenceResult, PresenceStatsResult, RpcResult,
+    StreamPosition,
+};
 use crate::session::{Control, is_equal};
 
 /// The parameters of all methods.
@@ -69,6 +72,10 @@ struct Reason {
     reason: String,
 }
 
+/// A result in JSON. It is text, so that payloads are passed on as they were given: a [`Value`](serde_json::Value) holds neither all numbers nor
+/// any depth, nor the order of names.
+type Json = Box<RawValue>;
+
 impl<R: Runtime + HubEnv> Centrifuge<R> {
     /// Returns a router with the methods of the HTTP API, for requests with this key: `.mount("/api", centrifuge.api("key"))`. An empty key
     /// admits nobody.
@@ -106,21 +113,25 @@ impl<R: HubEnv> Centrifuge<R> {
             };
             reply("result", self.method(&method, &parameters).await)
         };
-        Response::bytes(200, "application/json", body.to_string())
+        Response::bytes(
+            200,
+            "application/json",
+            String::from(Box::<str>::from(body)),
+        )
     }
 
     /// Calls methods one after the other; a reply stands under the name of its method.
-    async fn batch(&self, batch: Batch) -> Value {
+    async fn batch(&self, batch: Batch) -> Json {
         let mut replies = Vec::new();
         for command in batch.commands {
             for (method, parameters) in command {
                 replies.push(reply(&method, self.method(&method, &parameters).await));
             }
         }
-        json!({"replies": replies})
+        named("replies", &replies)
     }
 
-    async fn method(&self, method: &str, p: &Parameters) -> Result<Value, ClientError> {
+    async fn method(&self, method: &str, p: &Parameters) -> Result<Json, ClientError> {
         match method {
             "publish" => self.publish(&p.channel, p).await,
             "broadcast" => {
@@ -128,22 +139,25 @@ impl<R: HubEnv> Centrifuge<R> {
                 for channel in &p.channels {
                     responses.push(reply("result", self.publish(channel, p).await));
                 }
-                Ok(json!({"responses": responses}))
+                Ok(named("responses", &responses))
             }
             "presence" => {
                 let infos = self.infos(&p.channel).await?;
-                let clients = infos.iter().map(|info| {
-                    let shown = serde_json::to_value(info).unwrap_or_default();
-                    (info.client.clone(), shown)
-                });
-                Ok(json!({"presence": clients.collect::<serde_json::Map<_, _>>()}))
+                let clients = infos.into_iter().map(|info| (info.client.clone(), info));
+                Ok(raw(&PresenceResult {
+                    presence: clients.collect(),
+                }))
             }
             "presence_stats" => {
                 let infos = self.infos(&p.channel).await?;
                 let mut users: Vec<&String> = infos.iter().map(|info| &info.user).collect();
                 users.sort_unstable();
                 users.dedup();
-                Ok(json!({"num_clients": infos.len(), "num_users": users.len()}))
+                let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+                Ok(raw(&PresenceStatsResult {
+                    num_clients: number(infos.len()),
+                    num_users: number(users.len()),
+                }))
             }
             "history" => self.history(p).await,
             "history_remove" => {
@@ -151,7 +165,7 @@ impl<R: HubEnv> Centrifuge<R> {
                     return Err(ClientError::not_available());
                 }
                 let removed = self.hub.remove_history(&p.channel).await;
-                removed.map(|()| json!({})).map_err(of_hub)
+                removed.map(|()| raw(&json!({}))).map_err(of_hub)
             }
             "disconnect" => {
                 let standard = Disconnect::force_no_reconnect();
@@ -202,22 +216,24 @@ impl<R: HubEnv> Centrifuge<R> {
                     let clients = json!({"num_clients": self.hub.count(group)});
                     (group.to_string(), clients)
                 });
-                Ok(json!({"channels": channels.collect::<serde_json::Map<_, _>>()}))
+                Ok(raw(
+                    &json!({"channels": channels.collect::<serde_json::Map<_, _>>()}),
+                ))
             }
             "info" => {
                 let gauges = self.hub.metrics().hub.gauges;
-                Ok(json!({"nodes": [{
+                Ok(raw(&json!({"nodes": [{
                     "version": env!("CARGO_PKG_VERSION"),
                     "num_clients": gauges.channels,
                     "num_channels": gauges.groups,
-                }]}))
+                }]})))
             }
             _ => Err(ClientError::method_not_found()),
         }
     }
 
     /// Calls a method of the application, on behalf of no client.
-    async fn rpc(&self, p: &Parameters) -> Result<Value, ClientError> {
+    async fn rpc(&self, p: &Parameters) -> Result<Json, ClientError> {
         let methods = &self.application.methods;
         let method = methods.get(&p.method);
         let method = method.ok_or_else(ClientError::method_not_found)?;
@@ -227,9 +243,7 @@ impl<R: HubEnv> Centrifuge<R> {
             Refusal::Error(error) => error,
             Refusal::Disconnect(_) => ClientError::permission_denied(),
         })?;
-        let data: Box<RawValue> = serde_json::from_slice(&Codec::Json.payload(&data))
-            .map_err(|_| ClientError::internal())?;
-        Ok(json!({"data": data}))
+        Ok(raw(&RpcResult { data }))
     }
 
     fn namespace(&self, channel: &str) -> Result<&crate::Namespace, ClientError> {
@@ -241,7 +255,7 @@ impl<R: HubEnv> Centrifuge<R> {
             .ok_or_else(ClientError::unknown_channel)
     }
 
-    async fn publish(&self, channel: &str, p: &Parameters) -> Result<Value, ClientError> {
+    async fn publish(&self, channel: &str, p: &Parameters) -> Result<Json, ClientError> {
         let positioned = self.namespace(channel)?.is_positioned();
         let message = match (&p.data, &p.b64data) {
             (_, Some(text)) => {
@@ -265,12 +279,12 @@ impl<R: HubEnv> Centrifuge<R> {
             Error::Hub(error) => of_hub(error),
             _ => ClientError::internal(),
         })?;
-        Ok(match published.position.filter(|_| positioned) {
+        Ok(raw(&match published.position.filter(|_| positioned) {
             Some(position) => {
                 json!({"offset": position.offset, "epoch": format::epoch(position)})
             }
             None => json!({}),
-        })
+        }))
     }
 
     async fn infos(&self, channel: &str) -> Result<Vec<ClientInfo>, ClientError> {
@@ -285,7 +299,7 @@ impl<R: HubEnv> Centrifuge<R> {
             .collect())
     }
 
-    async fn history(&self, p: &Parameters) -> Result<Value, ClientError> {
+    async fn history(&self, p: &Parameters) -> Result<Json, ClientError> {
         if self.namespace(&p.channel)?.history.is_none() {
             return Err(ClientError::not_available());
         }
@@ -307,19 +321,17 @@ impl<R: HubEnv> Centrifuge<R> {
         }
         query.reverse = p.reverse;
         let kept = self.hub.query_history(query).await.map_err(of_hub)?;
-        let publications = kept.publications.iter().map(|one| {
-            let publication = format::publication(Codec::Json, one, true);
-            serde_json::to_value(publication).unwrap_or_default()
-        });
-        Ok(json!({
-            "publications": publications.collect::<Vec<_>>(),
-            "epoch": kept.position.map_or_else(String::new, format::epoch),
-            "offset": kept.position.map_or(0, |position| position.offset),
+        let publications = kept.publications.iter();
+        let publications = publications.map(|one| format::publication(Codec::Json, one, true));
+        Ok(raw(&HistoryResult {
+            publications: publications.collect(),
+            epoch: kept.position.map_or_else(String::new, format::epoch),
+            offset: kept.position.map_or(0, |position| position.offset),
         }))
     }
 
     /// Sends a control to the sessions of a client or a user, on all nodes.
-    fn control(&self, p: &Parameters, control: &Control) -> Result<Value, ClientError> {
+    fn control(&self, p: &Parameters, control: &Control) -> Result<Json, ClientError> {
         let target = match (p.client.as_str(), p.user.as_str()) {
             ("", "") => return Err(ClientError::bad_request()),
             ("", user) => Target::User(user.into()),
@@ -331,7 +343,7 @@ impl<R: HubEnv> Centrifuge<R> {
         let text = serde_json::to_string(control).unwrap_or_default();
         match self.hub.signal(target, &text) {
             // A client that is gone has nothing to end.
-            Ok(()) | Err(HubError::Gone) => Ok(json!({})),
+            Ok(()) | Err(HubError::Gone) => Ok(raw(&json!({}))),
             Err(error) => Err(of_hub(error)),
         }
     }
@@ -374,11 +386,23 @@ fn fits(pattern: &str, name: &str) -> bool {
 }
 
 /// Returns a result under this name, or an error.
-fn reply(name: &str, result: Result<Value, ClientError>) -> Value {
+fn reply(name: &str, result: Result<Json, ClientError>) -> Json {
     match result {
-        Ok(result) => json!({name: result}),
-        Err(error) => json!({"error": {"code": error.code, "message": error.message}}),
+        Ok(result) => named(name, &result),
+        Err(error) => named(
+            "error",
+            &json!({"code": error.code, "message": error.message}),
+        ),
     }
+}
+
+fn named(name: &str, value: &impl Serialize) -> Json {
+    raw(&std::collections::BTreeMap::from([(name, value)]))
+}
+
+fn raw(value: &impl Serialize) -> Json {
+    // Serialization of these types does not fail.
+    to_raw_value(value).unwrap_or_default()
 }
 
 fn of_hub(error: HubError) -> ClientError {

@@ -426,6 +426,33 @@ async fn a_stream_of_events_begins_with_one_command() {
 }
 
 #[tokio::test]
+async fn the_api_passes_payloads_on_as_they_were_given() {
+    let deep = "[".repeat(300) + &"]".repeat(300);
+    for on in BOTH {
+        let server = start_with(on, |_| ()).await;
+        let payloads = [
+            deep.as_str(),
+            "1e999",
+            "12345678901234567890123.0",
+            r#"{"b":1,"a":2,"b":3}"#,
+            r#""\ud800""#,
+            r#"{ "a":  1 }"#,
+        ];
+        for data in payloads {
+            let body = format!(r#"{{"channel":"kept:a","data":{data}}}"#);
+            assert_eq!(server.post("/api/publish", &body).await.0, 200);
+            let body = r#"{"channel":"kept:a","limit":1,"reverse":true}"#;
+            let (status, kept) = server.post("/api/history", body).await;
+            let is_there = kept.contains(&format!(r#""data":{data}"#));
+            assert!(status == 200 && is_there, "{on:?} {kept}");
+            let body = format!(r#"{{"method":"echo","params":{data}}}"#);
+            let want = format!(r#"{{"result":{{"data":{data}}}}}"#);
+            assert_eq!(server.post("/api/rpc", &body).await, (200, want), "{on:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_api_names_what_is_wrong() {
     for on in BOTH {
         let server = start_with(on, |_| ()).await;
