@@ -173,7 +173,7 @@ impl Session {
 }
 
 /// Returns whether the hub will refuse this again, whenever the client comes back.
-const fn is_permanent(error: HubError) -> bool {
+pub(super) const fn is_permanent(error: HubError) -> bool {
     matches!(
         error,
         HubError::BadName | HubError::TooLong | HubError::MetadataTooLong

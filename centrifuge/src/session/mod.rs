@@ -28,6 +28,7 @@ use crate::protocol::{ClientInfo, Codec, Command, DataMessage, Push, Reply, SubR
 use crate::ticket::TicketKey;
 
 use busy::Busy;
+use connect::is_permanent;
 pub use values::{Answer, Connect, Control, HubCall, HubResult, Output, Question, Subscribe};
 use values::{of_seconds, ttl};
 
@@ -298,7 +299,14 @@ impl Session {
             (Busy::History(id, channel), HubResult::History(history)) => {
                 self.history(id, &channel, &history);
             }
-            // The server's own subscription: the client did not ask for it.
+            // The server's own subscription: the client did not ask for it, and to come back would not help it.
+            (Busy::Join { id: 0, channel, .. }, HubResult::Failed(error))
+                if is_permanent(error) =>
+            {
+                let user = self.client.as_ref().map(|client| &*client.user);
+                let channel = &*channel;
+                tracing::error!(user, channel, why = %error, "a client was to be subscribed to what the hub refuses");
+            }
             (Busy::Join { id: 0, .. }, HubResult::Failed(error)) => self.disconnect(match error {
                 HubError::TooManyGroups => Disconnect::channel_limit(),
                 _ => Disconnect::insufficient_state(),

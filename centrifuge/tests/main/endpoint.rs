@@ -499,6 +499,30 @@ async fn the_api_names_what_is_wrong() {
     }
 }
 
+#[tokio::test]
+async fn what_the_hub_refuses_to_subscribe_ends_no_connection() {
+    for on in BOTH {
+        let server = start_with(on, |_| ()).await;
+        let mut client = server.connected().await;
+        for channel in ["chat:a\nb", &format!("chat:{}", "x".repeat(251))] {
+            let body = json!({"user": "ada", "channel": channel});
+            let reply = server.call("subscribe", &body).await;
+            assert_eq!(reply["error"]["code"], 107, "{on:?} {channel:?}");
+        }
+        // What others would see of the client is too long.
+        for body in [
+            json!({"user": "ada", "channel": "chat:a", "info": "x".repeat(9_000)}),
+            json!({"user": "ada", "channel": "chat:b"}),
+        ] {
+            let reply = server.call("subscribe", &body).await;
+            assert_eq!(reply, json!({"result": {}}), "{on:?}");
+        }
+        let push: Value = client.receive_json().await.unwrap().unwrap();
+        assert_eq!(push["push"]["channel"], "chat:b", "{on:?} {push}");
+        assert!(push["push"]["subscribe"].is_object(), "{on:?} {push}");
+    }
+}
+
 /// A client over HTTP streaming: the stream, and what of it is not read yet.
 struct Streamed {
     stream: tokio::net::TcpStream,
