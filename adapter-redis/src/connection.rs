@@ -12,7 +12,7 @@ use redis::cluster::{ClusterClient, ClusterClientBuilder};
 use redis::cluster_async::ClusterConnection;
 use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
 use redis::{
-    AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, IntoConnectionInfo, Pipeline,
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ErrorKind, IntoConnectionInfo, Pipeline,
     ProtocolVersion, PushInfo, PushKind, RedisError, RedisResult, Value, cmd,
 };
 
@@ -89,6 +89,13 @@ impl Pushed {
         let waker = waiting.waker.take();
         drop(waiting);
         waker.into_iter().for_each(Waker::wake);
+    }
+
+    /// Forgets what has been pushed so far.
+    fn forget(&self) {
+        let mut waiting = self.lock();
+        waiting.pushes.clear();
+        waiting.bytes = 0;
     }
 
     /// Returns pushed messages; once the connection is gone, the reason.
@@ -173,17 +180,25 @@ impl Connector {
     pub(crate) async fn connect(&self, scripts: &Scripts) -> Result<Connection, String> {
         let connection = self.connected(scripts).await;
         let (connection, forbidden) = connection.map_err(|error| reason(&error))?;
-        if forbidden.is_empty() {
-            return Ok(connection);
+        let Forbidden { commands, channels } = forbidden;
+        let prefix = scripts.keys().prefix();
+        if !commands.is_empty() {
+            let commands = commands.join(", ");
+            return Err(format!(
+                "Redis does not allow its user {commands} on keys and channels that begin with `{prefix}:`"
+            ));
         }
-        let (commands, prefix) = (forbidden.join(", "), scripts.keys().prefix());
-        Err(format!(
-            "Redis does not allow its user {commands} on keys and channels that begin with `{prefix}:`"
-        ))
+        if !channels.is_empty() {
+            let channels = channels.join("`, `");
+            return Err(format!(
+                "Redis does not allow its user the channels `{channels}`: it needs all that begin with `{prefix}:`"
+            ));
+        }
+        Ok(connection)
     }
 
-    /// Returns a connection, and the commands that it may not use.
-    async fn connected(&self, scripts: &Scripts) -> RedisResult<(Connection, Vec<String>)> {
+    /// Returns a connection, and what it may not use.
+    async fn connected(&self, scripts: &Scripts) -> RedisResult<(Connection, Forbidden)> {
         let pushed = Pushed::new(scripts.keys(), self.options.max_ahead);
         let sink = {
             let pushed = Arc::clone(&pushed);
@@ -219,6 +234,8 @@ impl Connector {
             Connected::One(connection) => prepare(connection, scripts).await?,
             Connected::Cluster(connection) => prepare(connection, scripts).await?,
         };
+        // The confirmations of what was tried concern nobody.
+        pushed.forget();
         let connection = Connection {
             connected,
             pushed,
@@ -314,11 +331,18 @@ fn reason(error: &RedisError) -> String {
     text
 }
 
-/// Loads the scripts; returns the time, and the commands that are forbidden.
+/// What a user of Redis lacks.
+#[derive(Debug, Default)]
+struct Forbidden {
+    commands: Vec<String>,
+    channels: Vec<String>,
+}
+
+/// Loads the scripts; returns the time, and what is forbidden.
 async fn prepare(
     connection: &mut impl ConnectionLike,
     scripts: &Scripts,
-) -> RedisResult<(u64, Vec<String>)> {
+) -> RedisResult<(u64, Forbidden)> {
     for code in scripts.codes() {
         let mut load = cmd("SCRIPT");
         load.arg("LOAD").arg(code);
@@ -327,21 +351,40 @@ async fn prepare(
             .await?
             .extract_error()?;
     }
-    let mut forbidden = Vec::new();
+    let mut forbidden = Forbidden::default();
     let (subscribing, script) = scripts.rights();
     for (word, command) in subscribing {
-        let answer = connection.req_packed_command(&command).await;
-        match answer.and_then(Value::extract_error) {
-            Err(error) if error.code() == Some("NOPERM") => forbidden.push(word.to_owned()),
-            // Valkey says so of a subscription that was not allowed.
-            Err(error) if error.code() == Some("NOSUB") => {}
-            answer => drop(answer?),
+        if !is_allowed(connection, &command).await? {
+            forbidden.commands.push(word.to_owned());
         }
     }
     let of_scripts: Vec<String> = script.query_async(connection).await?;
-    forbidden.extend(of_scripts);
+    forbidden.commands.extend(of_scripts);
+    if forbidden.commands.is_empty() {
+        // Each kind of channel by itself. Who may subscribe to a channel may publish to it.
+        for (channel, commands) in scripts.channels() {
+            let mut allowed = true;
+            for command in commands {
+                allowed &= is_allowed(connection, &command).await?;
+            }
+            if !allowed {
+                forbidden.channels.push(channel);
+            }
+        }
+    }
     let (seconds, micros): (u64, u64) = cmd("TIME").query_async(connection).await?;
     Ok((seconds * 1_000_000 + micros, forbidden))
+}
+
+/// Returns whether the user has the right to a command.
+async fn is_allowed(connection: &mut impl ConnectionLike, command: &Cmd) -> RedisResult<bool> {
+    let answer = connection.req_packed_command(command).await;
+    match answer.and_then(Value::extract_error) {
+        Err(error) if error.code() == Some("NOPERM") => Ok(false),
+        // Valkey says so of a subscription that was not allowed.
+        Err(error) if error.code() == Some("NOSUB") => Ok(true),
+        answer => answer.map(|_| true),
+    }
 }
 
 impl Connection {

@@ -5,7 +5,7 @@
 use core::num::TryFromIntError;
 
 use redis::{Cmd, Value, cmd};
-use sansws_core::hub::{HistoryOptions, Position, Present};
+use sansws_core::hub::{HistoryOptions, NodeId, Position, Present};
 use sansws_core::time::{Duration, Instant};
 
 use crate::call::{Arguments, Call, Expect, Known};
@@ -93,6 +93,22 @@ impl Scripts {
             .arg(&rights)
             .arg(publish);
         (words.collect(), script)
+    }
+
+    /// Returns a channel of each kind, with the commands that try it.
+    pub(crate) fn channels(&self) -> [(String, [Cmd; 2]); 5] {
+        let channels = [
+            Channel::Group("rights".into()),
+            Channel::Node(NodeId(0)),
+            Channel::Watch,
+            Channel::Control,
+            Channel::Presence,
+        ];
+        channels.map(|channel| {
+            let name = self.keys.channel(&channel);
+            let commands = ["SUBSCRIBE", "UNSUBSCRIBE"].map(|word| cmd(word).arg(&name).take());
+            (name, commands)
+        })
     }
 
     /// Whether messages of a channel stay on one shard.

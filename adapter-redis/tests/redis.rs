@@ -679,6 +679,25 @@ async fn a_user_of_redis_needs_some_rights_and_the_reason_names_those_that_are_m
             "does not allow its user XTRIM, PUBLISH on keys and channels that begin with `test:`",
         ),
         (&RULES, "does not allow its user INFO on"),
+        // Those of groups alone: watchers and other nodes would be told of nothing.
+        (
+            &["~test:*", "&test:{*", "+@all"],
+            "the channels `test:[0000000000000000]`, `test:[watch]`, `test:[control]`, `test:[presence]`: it needs all that begin with `test:`",
+        ),
+        (
+            &[
+                "~test:*",
+                "&test:{*",
+                "&test:\\[[0-9c]*",
+                "&test:\\[presence]",
+                "+@all",
+            ],
+            "the channels `test:[watch]`: it",
+        ),
+        (
+            &["~test:*", "&test:{registry}*", "&test:\\[*", "+@all"],
+            "the channels `test:{rights}`: it",
+        ),
     ] {
         set_user(rules);
         let one = serve_by(RedisOptions::one(&url, "test"), options()).await;
