@@ -5,6 +5,7 @@ use std::sync::Arc;
 use sansws_core::time::Instant;
 
 use super::connect::Connecting;
+use super::subscribe::Told;
 use super::values::Subscribe;
 use crate::protocol::{ConnectRequest, HistoryRequest, SubscribeRequest};
 
@@ -20,6 +21,7 @@ pub(super) enum Busy {
         id: u32,
         channel: Arc<str>,
         expires: Option<Instant>,
+        told: Told,
     },
     MayPublish(u32, Arc<str>),
     Publish(u32),

@@ -275,10 +275,11 @@ impl Session {
                     id,
                     channel,
                     expires,
+                    told,
                 },
                 HubResult::Joined(joined),
             ) => {
-                self.joined(id, channel, expires, &joined);
+                self.joined(id, channel, expires, &told, &joined);
             }
             (Busy::Epoch(id, mut request, grant), HubResult::History(history)) => {
                 request.epoch = history

@@ -3,6 +3,7 @@
 //! The reply is made inside the hub, in the step in which the client becomes a member: it has the publications that the client missed, and
 //! all later ones follow it. If the history cannot give all of them, it has none, and `recovered` is false.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sansws_core::hub::{
@@ -25,6 +26,9 @@ const REJECT_UNRECOVERED: i64 = 2;
 
 /// Carries a result out of the reply of a join.
 pub(super) type Slot = Arc<Mutex<Option<SubscribeResult>>>;
+
+/// Whether the hub has made the reply of a join.
+pub(super) type Told = Arc<AtomicBool>;
 
 /// Everything that the result of a subscription depends on.
 #[derive(Clone)]
@@ -104,9 +108,10 @@ impl Join {
     }
 
     /// Replies to a command.
-    fn into_reply(self, id: u32) -> JoinOptions {
-        let this = self.clone();
+    fn into_reply(self, id: u32, told: &Told) -> JoinOptions {
+        let (this, told) = (self.clone(), Arc::clone(told));
         let reply = JoinReply::new(move |joined, missed| {
+            told.store(true, Ordering::Relaxed);
             let result = this.result(joined, missed);
             let mut reply = Reply {
                 id,
@@ -126,9 +131,10 @@ impl Join {
     }
 
     /// Tells the client that the server subscribed it.
-    fn into_push(self, channel: String) -> JoinOptions {
-        let this = self.clone();
+    fn into_push(self, channel: String, told: &Told) -> JoinOptions {
+        let (this, told) = (self.clone(), Arc::clone(told));
         let reply = JoinReply::new(move |joined, missed| {
+            told.store(true, Ordering::Relaxed);
             let result = this.result(joined, missed);
             let push = Push {
                 channel: channel.clone(),
@@ -220,11 +226,13 @@ impl Session {
             return self.error(id, ClientError::unknown_channel());
         };
         let (channel, expires): (Arc<str>, _) = (request.channel.as_str().into(), grant.expires);
-        let join = Join::new(self, request, &namespace, grant).into_reply(id);
+        let told = Told::default();
+        let join = Join::new(self, request, &namespace, grant).into_reply(id, &told);
         let busy = Busy::Join {
             id,
             channel: Arc::clone(&channel),
             expires,
+            told,
         };
         self.call(busy, HubCall::Join(channel, join));
     }
@@ -241,12 +249,14 @@ impl Session {
         }
         let (request, expires) = (SubscribeRequest::default(), grant.expires);
         let join = Join::new(self, &request, &namespace, grant);
-        let join = join.into_push(channel.into());
+        let told = Told::default();
+        let join = join.into_push(channel.into(), &told);
         let channel: Arc<str> = channel.into();
         let busy = Busy::Join {
             id: 0,
             channel: Arc::clone(&channel),
             expires,
+            told,
         };
         self.call(busy, HubCall::Join(channel, join));
     }
@@ -257,10 +267,11 @@ impl Session {
         id: u32,
         channel: Arc<str>,
         expires: Option<Instant>,
+        told: &Told,
         joined: &Joined,
     ) {
-        if !joined.added {
-            // Another part of the application let it join: nothing was replied.
+        if !told.load(Ordering::Relaxed) {
+            // Another part of the application let it join, before or at the same time: nothing was replied.
             return self.disconnect(Disconnect::insufficient_state());
         }
         if joined.refused {

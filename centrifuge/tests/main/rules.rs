@@ -679,3 +679,21 @@ fn a_history_since_no_epoch_is_of_the_epoch_that_there_is() {
         assert_eq!(json!(data), json!(want), "{since}: {reply}");
     }
 }
+
+#[test]
+fn a_join_of_the_application_does_not_leave_a_subscription_without_a_reply() {
+    for is_done in [true, false] {
+        let mut world = World::connected(options());
+        let (now, id) = (world.now, world.id.unwrap());
+        let joined = world.hub.join(now, id, "plain:a", Default::default());
+        // Its result has not arrived yet, or has.
+        assert_eq!(joined, Ok(None));
+        if is_done {
+            world.settle();
+        }
+        world.send(r#"{"id":2,"subscribe":{"channel":"plain:a"}}"#);
+        assert!(world.take().is_empty());
+        // The client comes again instead of waiting for a reply.
+        assert_eq!(world.close_code(), Some(3010), "{is_done}");
+    }
+}
