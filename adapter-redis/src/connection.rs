@@ -21,6 +21,7 @@ use crate::keys::Keys;
 use crate::options::{RedisOptions, Server, SetupError, Tls};
 use crate::request::{Failure, Push, Reply, RequestId};
 use crate::scripts::{self, Scripts};
+use crate::shard::Shard;
 
 /// Messages that Redis pushed, in order.
 #[derive(Debug)]
@@ -126,7 +127,7 @@ enum Target {
 #[derive(Clone)]
 enum Connected {
     One(MultiplexedConnection),
-    Cluster(ClusterConnection),
+    Cluster(ClusterConnection<Shard>),
 }
 
 /// A connection.
@@ -227,7 +228,7 @@ impl Connector {
             }
             Target::Cluster(infos) => {
                 let client = cluster(infos, &self.options).push_sender(sink).build()?;
-                Connected::Cluster(client.get_async_connection().await?)
+                Connected::Cluster(client.get_async_generic_connection().await?)
             }
         };
         let (time, forbidden) = match &mut connected {
@@ -422,7 +423,10 @@ async fn ask_one(mut connection: MultiplexedConnection, calls: Vec<(RequestId, C
     Ok(answers)
 }
 
-async fn ask_cluster(mut connection: ClusterConnection, (id, call): (RequestId, Call)) -> Answers {
+async fn ask_cluster(
+    mut connection: ClusterConnection<Shard>,
+    (id, call): (RequestId, Call),
+) -> Answers {
     let mut value = value_of(connection.req_packed_command(&call.command).await)?;
     if is_unknown_script(&value)
         && let Some(command) = call.with_code()

@@ -72,6 +72,8 @@ mod runtime;
 #[cfg(any(feature = "tokio", feature = "smol"))]
 mod scripts;
 #[cfg(any(feature = "tokio", feature = "smol"))]
+mod shard;
+#[cfg(any(feature = "tokio", feature = "smol"))]
 mod status;
 #[cfg(feature = "tls")]
 mod tls;
