@@ -55,8 +55,16 @@ impl World {
                     let Some((id, group)) = asked else {
                         return Err(format!("ask: {token} was answered twice, or not asked"));
                     };
-                    if let Ok(QueryResult::Presence(presence)) = answer {
-                        self.say_snapshot(at, id, &group, &presence);
+                    match answer {
+                        Ok(QueryResult::Presence(presence)) => {
+                            self.say_snapshot(at, id, &group, &presence);
+                        }
+                        Ok(_) => {}
+                        // A change that did not fit is told in full later.
+                        Err(_) => {
+                            let later = self.now + Duration::from_millis(500);
+                            self.nodes[at].refresh.get_or_insert(later);
+                        }
                     }
                 }
                 Output::Room => self.retry(at),
