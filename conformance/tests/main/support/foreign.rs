@@ -72,7 +72,7 @@ impl Process {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .unwrap();
+            .unwrap_or_else(|error| panic!("{name} does not start: {error}"));
         let text = Arc::new(Mutex::new(String::new()));
         let (line, first_line) = channel();
         let (end, ended) = channel();

@@ -32,7 +32,6 @@ pub struct Proxy {
 impl Proxy {
     /// Listens on a free port; with name and password if they are wanted.
     pub fn start(kind: Kind, login: Option<(&str, &str)>) -> Self {
-        setup();
         // Neither takes port 0, so another may have been quicker than the proxy.
         for _ in 0..10 {
             if let Some(proxy) = Self::start_on(kind, login, free_port()) {
@@ -44,6 +43,7 @@ impl Proxy {
 
     /// The same on a given port, if that is free.
     pub fn start_on(kind: Kind, login: Option<(&str, &str)>, port: u16) -> Option<Self> {
+        setup();
         let folder = Folder::new();
         let mut command = match kind {
             Kind::Http => {
