@@ -610,6 +610,32 @@ fn members_who_recover_at_once_are_read_for_together_and_each_gets_what_it_misse
 }
 
 #[test]
+fn many_users_of_a_group_are_announced_in_steps_that_redis_can_bear() {
+    let mut desk = Desk::new(HubOptions::default());
+    let user = |number: usize| Present {
+        user: format!("user {number}").into(),
+        ..ada()
+    };
+    let all: Vec<Present> = (0..3_000).map(user).collect();
+    desk.say(0, BackplaneCommand::Here(vec![("room".into(), all)]));
+    let mut sizes = Vec::new();
+    while !desk.machines[0].is_idle() {
+        sizes.extend(desk.up[0].iter().filter_map(|(_, request)| match request {
+            Request::Enter { users, .. } => Some(users.len()),
+            _ => None,
+        }));
+        desk.serve(0);
+        desk.hear(0);
+    }
+    assert_eq!(sizes.iter().sum::<usize>(), 3_000);
+    assert!(sizes.iter().all(|size| *size <= 1_024), "{sizes:?}");
+    let Reply::Presence { members, .. } = desk.server.room("room").unwrap().presence(true) else {
+        panic!("it is presence");
+    };
+    assert_eq!(members.len(), 3_000);
+}
+
+#[test]
 fn who_returns_without_metadata_while_redis_refuses_has_none() {
     let mut desk = Desk::new(HubOptions::default());
     let ada = Present {

@@ -15,6 +15,9 @@ use crate::name::Name;
 use crate::request::{Channel, Failure, Incarnation, Reply, Request};
 use crate::wire;
 
+/// Maximum number of users that one step announces.
+const ENTER: usize = 1_024;
+
 /// The lease of a hub without one: practically forever.
 const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
@@ -169,6 +172,18 @@ impl Machine {
     }
 
     pub(super) fn enter(&mut self, id: NodeId, name: &Name, users: Vec<Present>) {
+        // Redis does nothing else meanwhile, and all subscribers are sent them.
+        let mut users = users.into_iter();
+        loop {
+            let some: Vec<Present> = users.by_ref().take(ENTER).collect();
+            if some.is_empty() {
+                return;
+            }
+            self.enter_some(id, name, some);
+        }
+    }
+
+    fn enter_some(&mut self, id: NodeId, name: &Name, users: Vec<Present>) {
         let Some(node) = self.nodes.get_mut(&id) else {
             return;
         };

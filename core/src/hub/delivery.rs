@@ -10,8 +10,8 @@ use super::channel::Channel;
 use super::crowd::Load;
 use super::formatted::Formatted;
 use super::id::{Name, check_name, group_of_user};
-use super::link::Asked;
 use super::options::GroupOptions;
+use super::pending::Asked;
 use super::publication::PublishRequest;
 use super::queue::Content;
 use super::slow_consumer::{Delivery, DeliveryResult, is_full, is_overfull, wake};
@@ -102,7 +102,7 @@ impl Hub {
             return Ok(());
         }
         if let Some(token) = token {
-            self.pending.asked.insert(token, Asked::Publication);
+            self.pending.insert(token, Asked::Publication);
         }
         self.command(BackplaneCommand::Publish { token, draft });
         Ok(())

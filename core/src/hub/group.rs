@@ -29,7 +29,7 @@ pub(super) struct Group {
     /// Missed messages were requested.
     pub(super) repairing: Option<Repair>,
     /// The members that joined and wait for the position.
-    pub(super) waiting: Vec<Waiting>,
+    pub(super) waiting: BTreeMap<ChannelId, Waiting>,
     /// The last publication that was delivered, while members receive differences from it.
     pub(super) last: Option<Arc<Publication>>,
 }
@@ -47,7 +47,6 @@ pub(super) struct Repair {
 /// A member that waits for the position of its group.
 #[derive(Debug)]
 pub(super) struct Waiting {
-    pub(super) channel: ChannelId,
     /// It was the first member on this node.
     pub(super) opened: bool,
     pub(super) reply: Option<JoinReply>,
@@ -206,7 +205,7 @@ impl Groups {
             asked: None,
             asked_at: None,
             repairing: None,
-            waiting: Vec::new(),
+            waiting: BTreeMap::new(),
             last: None,
         }) as u32;
         self.by_name.insert(Arc::clone(name), key);

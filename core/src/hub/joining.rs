@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use super::backplane::{BackplaneCommand, HistorySlice, RecoveryFailure, Token};
 use super::group::Waiting;
 use super::id::Name;
-use super::link::Asked;
+use super::pending::{Asked, Recovery};
 use super::{
     ChannelId, Hub, HubError, JoinDecision, JoinReply, Joined, Output, Position, Publication,
     Recovered,
@@ -25,12 +25,7 @@ impl Hub {
         if !super::id::is_public(&name) {
             return;
         }
-        for Waiting {
-            channel,
-            opened,
-            reply,
-        } in waiting
-        {
+        for (channel, Waiting { opened, reply }) in waiting {
             let mut joined = Joined {
                 added: true,
                 opened,
@@ -68,15 +63,12 @@ impl Hub {
         let mut failed = Vec::new();
         if all && super::id::is_public(name) {
             let waiting = core::mem::take(&mut group.waiting);
-            failed.extend(waiting.into_iter().map(|waiting| waiting.channel));
+            failed.extend(waiting.into_keys());
         }
-        for (asked, of) in &self.pending.asked {
-            if let Asked::Recovery { channel, group, .. } = of
-                && group == name
-                && (all || *asked == token)
-            {
-                failed.push(*channel);
-            }
+        if all {
+            failed.extend(self.pending.all_recovering(name));
+        } else {
+            failed.extend(self.pending.recovering(name, token));
         }
         for channel in failed {
             self.leave_group(now, channel, name);
@@ -119,11 +111,15 @@ impl Hub {
         stays
     }
 
-    /// Drops a recovery: the channel has left.
-    pub(super) fn forget_recovery(&mut self, id: ChannelId, name: &Name) {
-        self.pending.asked.retain(|_, asked| {
-            !matches!(asked, Asked::Recovery { channel, group, .. } if *channel == id && group == name)
+    /// Requests what a channel missed.
+    pub(super) fn ask_recovery(&mut self, recovery: Recovery) {
+        let token = self.token();
+        self.command(BackplaneCommand::Read {
+            group: Arc::clone(&recovery.group),
+            token,
+            since: recovery.since,
         });
+        self.pending.insert(token, Asked::Recovery(recovery));
     }
 
     /// Handles the missed messages of a channel.
@@ -134,17 +130,17 @@ impl Hub {
         token: Token,
         past: HistorySlice,
     ) {
-        let Some(Asked::Recovery {
+        let Some(Asked::Recovery(recovery)) = self.pending.remove(token) else {
+            return;
+        };
+        let Recovery {
             channel,
             replayed,
             opened,
             reply,
             missed: mut collected,
             ..
-        }) = self.pending.asked.remove(&token)
-        else {
-            return;
-        };
+        } = recovery;
         let Some(key) = self.groups.find(name) else {
             return;
         };
@@ -183,7 +179,7 @@ impl Hub {
         if is_ahead && missed.is_none() {
             // Messages that arrived meanwhile were not delivered to it: they are requested too.
             let since = past.position;
-            let again = Asked::Recovery {
+            return self.ask_recovery(Recovery {
                 channel,
                 group: Arc::clone(name),
                 since,
@@ -191,12 +187,6 @@ impl Hub {
                 opened,
                 reply,
                 missed: collected,
-            };
-            self.pending.asked.insert(token, again);
-            return self.command(BackplaneCommand::Read {
-                group: Arc::clone(name),
-                token,
-                since,
             });
         }
         member.from = past.position.offset;

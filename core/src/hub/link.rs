@@ -10,34 +10,14 @@ use super::backplane::{
 };
 use super::group::{RECOVERING, Repair};
 use super::id::{Name, check_name, user_of_group};
+use super::pending::Asked;
 use super::{
-    ChannelId, Encoding, Filter, Hub, HubError, HubEvent, JoinReply, Notice, Output, Position,
-    Publication, Signal,
+    Encoding, Filter, Hub, HubError, HubEvent, Notice, Output, Position, Publication, Signal,
 };
 use crate::time::{Duration, Instant};
 
 /// Minimum time between two checks or beats: with options of zero they would take all of it.
 const LEAST: Duration = Duration::from_millis(1);
-
-/// The purpose of a request to the backplane.
-#[derive(Debug)]
-pub(super) enum Asked {
-    /// To publish.
-    Publication,
-    /// To answer a query.
-    Query,
-    /// To recover a channel's missed messages.
-    Recovery {
-        channel: ChannelId,
-        group: Name,
-        since: Position,
-        replayed: usize,
-        opened: bool,
-        reply: Option<JoinReply>,
-        /// The messages for the reply.
-        missed: Vec<Arc<Publication>>,
-    },
-}
 
 impl Hub {
     /// Handles an event of the backplane.
@@ -53,18 +33,18 @@ impl Hub {
             BackplaneEvent::Received(publication) => self.received(now, &publication),
             BackplaneEvent::Watched(publication) => self.watched(now, &publication),
             BackplaneEvent::Published { token, result } => {
-                if self.pending.asked.remove(&token).is_some() {
+                if self.pending.remove(token).is_some() {
                     self.outputs.push_back(Output::Published(token, result));
                 }
             }
             BackplaneEvent::Read { group, token, past } => self.read(now, &group, token, past),
             BackplaneEvent::Answer { token, answer } => {
-                if self.pending.asked.remove(&token).is_some() {
+                if self.pending.remove(token).is_some() {
                     self.outputs.push_back(Output::Answer(token, Ok(answer)));
                 }
             }
             BackplaneEvent::Failed { token, error } => {
-                if self.pending.asked.remove(&token).is_some() {
+                if self.pending.remove(token).is_some() {
                     self.outputs.push_back(Output::Answer(token, Err(error)));
                 }
             }
@@ -110,7 +90,7 @@ impl Hub {
             return Err(HubError::Down);
         }
         let token = self.token();
-        self.pending.asked.insert(token, Asked::Query);
+        self.pending.insert(token, Asked::Query);
         self.command(BackplaneCommand::Ask { token, question });
         Ok(token)
     }
@@ -133,15 +113,12 @@ impl Hub {
             }
         }
         // They may or may not have been published.
-        self.pending.asked.retain(|token, asked| {
-            let lost = match asked {
-                Asked::Recovery { .. } => return true,
-                Asked::Query => Output::Answer(*token, Err(HubError::Down)),
-                Asked::Publication => Output::Published(*token, Err(HubError::Down)),
-            };
-            self.outputs.push_back(lost);
-            false
-        });
+        for (token, asked) in self.pending.take_lost() {
+            self.outputs.push_back(match asked {
+                Asked::Publication => Output::Published(token, Err(HubError::Down)),
+                _ => Output::Answer(token, Err(HubError::Down)),
+            });
+        }
         self.outputs
             .retain(|output| !matches!(output, Output::Command(_)));
         self.send_away(now);
@@ -164,18 +141,8 @@ impl Hub {
             self.ask_position(key);
         }
         // With new tokens: an answer to a request over the old link would precede the group's position.
-        for (before, asked) in core::mem::take(&mut self.pending.asked) {
-            let Asked::Recovery { group, since, .. } = &asked else {
-                self.pending.asked.insert(before, asked);
-                continue;
-            };
-            let token = self.token();
-            self.command(BackplaneCommand::Read {
-                group: Arc::clone(group),
-                token,
-                since: *since,
-            });
-            self.pending.asked.insert(token, asked);
+        for recovery in self.pending.take_recoveries() {
+            self.ask_recovery(recovery);
         }
         let here = self.here.all();
         let here = here.map(|(group, users)| (Arc::clone(group), users));
@@ -389,7 +356,7 @@ impl Hub {
     }
 
     fn read(&mut self, now: Instant, name: &Name, token: Token, past: HistorySlice) {
-        if self.pending.asked.contains_key(&token) {
+        if self.pending.contains(token) {
             return self.recovered(now, name, token, past);
         }
         let Some(key) = self.groups.find(name) else {

@@ -9,7 +9,7 @@ use super::backplane::{BackplaneCommand, Present};
 use super::channel::Membership;
 use super::group::{MOST_GROUPS, Member, RECOVERING, Waiting};
 use super::id::{Name, check_name, group_of_user};
-use super::link::Asked;
+use super::pending::Recovery;
 use super::{
     ChannelId, ChannelOptions, Hub, HubError, HubEvent, JoinOptions, Joined, Left, PresenceMode,
     Recovered,
@@ -253,8 +253,7 @@ impl Hub {
             if !replies {
                 self.enter(now, id, &name);
             }
-            let token = self.token();
-            let asked = Asked::Recovery {
+            self.ask_recovery(Recovery {
                 channel: id,
                 group: Arc::clone(&name),
                 since,
@@ -262,12 +261,6 @@ impl Hub {
                 opened,
                 reply,
                 missed: Vec::new(),
-            };
-            self.pending.asked.insert(token, asked);
-            self.command(BackplaneCommand::Read {
-                group: Arc::clone(&name),
-                token,
-                since,
             });
             if replies {
                 self.enter(now, id, &name);
@@ -281,11 +274,7 @@ impl Hub {
         if position.is_none()
             && let Some(group) = self.groups.get_mut(key)
         {
-            group.waiting.push(Waiting {
-                channel: id,
-                opened,
-                reply,
-            });
+            group.waiting.insert(id, Waiting { opened, reply });
             self.enter(now, id, &name);
             return Ok(None);
         }
@@ -429,7 +418,7 @@ impl Hub {
         };
         let member = group.members.get(place.at as usize);
         let recovers = member.is_some_and(|member| member.from == RECOVERING);
-        recovers || group.waiting.iter().any(|waiting| waiting.channel == id)
+        recovers || group.waiting.contains_key(&id)
     }
 
     pub(super) fn leave_all(&mut self, now: Instant, id: ChannelId) {
@@ -466,7 +455,7 @@ impl Hub {
             return false;
         };
         let left = group.members.swap_remove(place.at as usize);
-        group.waiting.retain(|waiting| waiting.channel != id);
+        group.waiting.remove(&id);
         let (name, emptied) = (Arc::clone(&group.name), group.members.is_empty());
         if let Some(moved) = group.members.get(place.at as usize).copied()
             && let Some(more) = self
@@ -478,7 +467,7 @@ impl Hub {
             its.at = place.at;
         }
         if left.from == RECOVERING {
-            self.forget_recovery(id, &name);
+            self.pending.forget_recovery(&name, id);
         }
         self.counters.leaves += 1;
         if departure != Departure::Unannounced {

@@ -78,6 +78,7 @@ mod metrics;
 mod notice;
 mod options;
 mod outage;
+mod pending;
 mod presence;
 mod publication;
 mod queue;
@@ -121,8 +122,8 @@ use capacity::CapacityTracker;
 use channel::ChannelTable;
 use crowd::Crowd;
 use group::Groups;
-use link::Asked;
 use local_presence::LocalPresence;
+use pending::Pending;
 use queue::Store;
 
 /// One node: its channels, their groups, and their queues.
@@ -157,13 +158,6 @@ struct Watchers {
     filters: Filters<u32>,
     /// The number of channels of each filter.
     watched: BTreeMap<Filter, u32>,
-}
-
-/// Requests to the backplane that are not answered yet.
-#[derive(Debug, Default)]
-struct Pending {
-    asked: BTreeMap<Token, Asked>,
-    next: Token,
 }
 
 /// The state that is set from outside.
@@ -407,8 +401,7 @@ impl Hub {
     }
 
     fn token(&mut self) -> Token {
-        self.pending.next += 1;
-        self.pending.next
+        self.pending.token()
     }
 
     fn event(&mut self, event: impl FnOnce() -> HubEvent) {
