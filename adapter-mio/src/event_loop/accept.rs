@@ -68,6 +68,13 @@ impl Loop {
                 }
             }
         }
+        // Not at the first that is accepted: with as many clients as descriptors, that fails and succeeds all the time.
+        if !self.accepting.paused
+            && self.accepting.ready.is_empty()
+            && std::mem::take(&mut self.accepting.failing)
+        {
+            tell(|| tracing::warn!("accepting resumed"));
+        }
     }
 
     /// Returns whether there may be more.
@@ -84,9 +91,6 @@ impl Loop {
                 }
                 Err(error) => return Err(error),
             };
-            if std::mem::take(&mut self.accepting.failing) {
-                tell(|| tracing::warn!("accepting resumed"));
-            }
             let Some(admission) = served.handle.admit() else {
                 continue;
             };

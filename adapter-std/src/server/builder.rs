@@ -235,19 +235,23 @@ fn accept(listeners: Vec<Listener>, handle: &ServerHandle, starting: &Starting) 
             _ => (None, Some(LOOK)),
         };
         sources.extend(bell.map(|bell| (bell, Interest::READ)));
+        // After a failure, it looks whether anybody waits still.
+        let timeout = if paused {
+            Some(Duration::ZERO)
+        } else {
+            timeout
+        };
         let waited = wait(&sources, timeout);
         drop(sources);
-        let mut failed = waited.err();
+        let (mut failed, mut accepts) = (waited.err(), false);
         for listener in &listeners {
             match listener.accept() {
                 Ok(accepted) => {
-                    if std::mem::take(&mut paused) {
-                        tell(|| tracing::warn!("accepting resumed"));
-                    }
+                    accepts = true;
                     starting.start(accepted);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) if is_of_one(&error) => {}
+                Err(error) if is_of_one(&error) => accepts = true,
                 Err(error) => failed = Some(error),
             }
         }
@@ -256,6 +260,9 @@ fn accept(listeners: Vec<Listener>, handle: &ServerHandle, starting: &Starting) 
                 tell(|| tracing::warn!(%error, "accepting failed; retrying until it succeeds"));
             }
             thread::sleep(PAUSE);
+        } else if !accepts && std::mem::take(&mut paused) {
+            // Not at the first that is accepted: with as many clients as descriptors, that fails and succeeds all the time.
+            tell(|| tracing::warn!("accepting resumed"));
         }
     }
 }

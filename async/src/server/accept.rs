@@ -56,14 +56,15 @@ pub async fn accept<L, S>(
                     return Poll::Ready(Some(accepted));
                 }
             }
+            // Not at the first that is accepted: with as many clients as descriptors, that fails and succeeds all the time.
+            if std::mem::take(&mut paused) {
+                tell(|| tracing::warn!("accepting resumed"));
+            }
             Poll::Pending
         });
         match next.await {
             None => break,
             Some(Ok(accepted)) => {
-                if std::mem::take(&mut paused) {
-                    tell(|| tracing::warn!("accepting resumed"));
-                }
                 // Cloning a handler, and spawning, may run application code.
                 if let Some(leave) = handle.admit()
                     && contain(|| start(accepted, leave)).is_err()

@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::support::{Client, LONG, RUNTIMES, Running};
 use sansws_tokio::{ConnectOptions, Error, connect};
 use tokio::sync::Semaphore;
+use tokio::sync::mpsc::channel;
 use tokio::time::{sleep, timeout};
 
 /// What the echo server runs on.
@@ -77,6 +78,33 @@ async fn more_clients_than_file_descriptors_make_accepting_pause_and_go_on() {
         // It is said once, not at each attempt.
         let said = said.lock().unwrap();
         assert!(said.matches("accepting failed").count() <= 5, "{said}");
+    }
+}
+
+#[tokio::test]
+async fn as_many_clients_as_file_descriptors_are_no_news() {
+    for runtime in ON {
+        let (_running, url, said) = echo(runtime, "ulimit -n 40;", "warn");
+        let (tell, mut told) = channel(64);
+        for _ in 0..64 {
+            let (tell, url) = (tell.clone(), url.clone());
+            // The last ones need not get in.
+            tokio::spawn(async move { tell.send(Client::connect(&url).await).await });
+        }
+        says(&said, "accepting failed").await;
+        let mut open = vec![timeout(LONG, told.recv()).await.unwrap().unwrap()];
+        while let Ok(Some(client)) = timeout(Duration::from_millis(200), told.recv()).await {
+            open.push(client);
+        }
+        // Each that leaves makes room for one that waits, and accepting fails again.
+        for _ in 0..10 {
+            let mut client = open.remove(0);
+            client.0.close(1000, "").await.unwrap();
+            open.push(timeout(LONG, told.recv()).await.unwrap().unwrap());
+        }
+        let said = said.lock().unwrap();
+        let lines = said.matches("accepting").count();
+        assert!(lines <= 5, "{runtime}: {said}");
     }
 }
 
