@@ -14,6 +14,7 @@ use sansws_common::ServerHandle;
 use sansws_common::contain::contain;
 use sansws_common::error::{Error, Result};
 use sansws_common::listen::is_of_one;
+use sansws_common::metrics::RejectReason;
 use sansws_core::time::Instant;
 
 use super::connection::Task;
@@ -27,7 +28,7 @@ use crate::poll::{Interest, wait};
 /// The default of [`ServerOptions::max_connections`]: a thread for each is dearer than a task.
 const CONNECTIONS: usize = 1_024;
 
-/// How long accepting pauses after an error such as too many open files.
+/// How long accepting pauses after an error such as too many open files or threads.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// How often a server that drains looks whether it should stop at once.
@@ -187,9 +188,9 @@ struct Starting {
 
 impl Starting {
     /// Starts the thread of a connection that the handle admits.
-    fn start(&self, accepted: Accepted) {
+    fn start(&self, accepted: Accepted) -> io::Result<()> {
         let Some(admission) = self.handle.admit() else {
-            return;
+            return Ok(());
         };
         let task = Task {
             accepted,
@@ -203,9 +204,11 @@ impl Starting {
         if let Some(bytes) = self.stack {
             builder = builder.stack_size(bytes);
         }
-        if let Err(error) = builder.spawn(move || task.run()) {
-            tell(|| tracing::warn!(%error, "a connection was dropped: no thread can be started"));
-        }
+        let started = builder.spawn(move || task.run());
+        started.map(drop).map_err(|error| {
+            self.handle.counters().turned_away(RejectReason::Untold);
+            io::Error::new(error.kind(), format!("no thread can be started: {error}"))
+        })
     }
 }
 
@@ -248,7 +251,7 @@ fn accept(listeners: Vec<Listener>, handle: &ServerHandle, starting: &Starting) 
             match listener.accept() {
                 Ok(accepted) => {
                     accepts = true;
-                    starting.start(accepted);
+                    failed = starting.start(accepted).err().or(failed);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) if is_of_one(&error) => accepts = true,

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use sansws_std::metrics::{CodeClass, RequestKind, StatusClass};
+use sansws_std::metrics::{CodeClass, RejectReason, RequestKind, StatusClass};
 use sansws_std::{
     CloseCode, Config, ConnectOptions, ConnectionPolicy, Error, LimitAction, Limits, Listener,
     OriginPolicy, Rate, Response, Result, Router, Scope, Server, ServerOptions, Status, Stream,
@@ -47,6 +47,25 @@ fn code(mut socket: WebSocket) -> u16 {
         Err(Error::Disconnect(closed)) => closed.code(),
         other => panic!("{other:?}"),
     }
+}
+
+#[test]
+fn connections_for_which_no_thread_can_be_started_are_counted() {
+    // More than the addresses that a process can have.
+    let server = Server::bind("127.0.0.1:0").unwrap().stack_size(1 << 50);
+    let server = Running::of(server, echo);
+    for _ in 0..3 {
+        let mut stream = TcpStream::connect(server.address).unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_secs(60)))
+            .unwrap();
+        assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+    }
+    let handle = server.handle.clone();
+    server.close();
+    let metrics = handle.metrics();
+    assert_eq!(metrics.connections, 0);
+    assert_eq!(metrics.turned_away(RejectReason::Untold), 3);
 }
 
 #[test]

@@ -120,7 +120,7 @@ labels! {
         Full = "full",
         /// The server drains; the client got 503.
         Draining = "draining",
-        /// Its socket was closed without an answer: too many were being refused, or the server stops.
+        /// Its socket was closed without an answer: too many were being refused, the server stops, or no thread can be started for it.
         Untold = "dropped",
     }
 }
