@@ -34,7 +34,7 @@ type LookUp = Box<dyn FnOnce() + Send>;
 pub(super) struct Resolver(Option<Sender<LookUp>>);
 
 impl Resolver {
-    fn look_up(&mut self, work: LookUp) -> io::Result<()> {
+    fn look_up(&mut self, work: LookUp) -> Result<(), Error> {
         let queue = match &self.0 {
             Some(queue) => queue,
             None => {
@@ -43,7 +43,7 @@ impl Resolver {
                 for _ in 0..RESOLVERS {
                     let work = Arc::clone(&work);
                     let named = thread::Builder::new().name("sansws-resolver".into());
-                    named.spawn(move || {
+                    let started = named.spawn(move || {
                         loop {
                             let next = work.lock().unwrap_or_else(PoisonError::into_inner).recv();
                             match next {
@@ -51,14 +51,14 @@ impl Resolver {
                                 Err(_) => return,
                             }
                         }
-                    })?;
+                    });
+                    started.map_err(|error| Error::no_thread(&error))?;
                 }
                 self.0.insert(queue)
             }
         };
-        queue
-            .send(work)
-            .map_err(|_| io::ErrorKind::BrokenPipe.into())
+        let sent = queue.send(work);
+        Ok(sent.map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?)
     }
 }
 
@@ -331,7 +331,7 @@ impl Loop {
             let found = (host.as_str(), port).to_socket_addrs().map(Vec::from_iter);
             handle.run(move |within| within.resolved(slot, &lookup, found));
         };
-        Ok(self.resolver.look_up(Box::new(work))?)
+        self.resolver.look_up(Box::new(work))
     }
 
     fn resolved(&mut self, slot: usize, lookup: &Weak<()>, found: io::Result<Vec<SocketAddr>>) {

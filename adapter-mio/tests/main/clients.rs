@@ -571,3 +571,39 @@ fn a_client_joins_groups_of_its_own_process() {
     assert_eq!(hub.metrics().hub.gauges.channels, 0);
     server.close();
 }
+
+/// In a process of its own, whose threads would need more memory than there are addresses.
+#[test]
+fn a_name_that_no_thread_can_look_up_fails_at_once() {
+    const NAME: &str = "clients::a_name_that_no_thread_can_look_up_fails_at_once";
+    const STACK: &str = "1125899906842624";
+    if std::env::var("RUST_MIN_STACK").as_deref() != Ok(STACK) {
+        let own = std::process::Command::new(std::env::current_exe().unwrap())
+            .args([NAME, "--exact", "--nocapture"])
+            .env("RUST_MIN_STACK", STACK)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&own.stdout);
+        assert!(own.status.success(), "{said}");
+        assert!(said.contains("1 passed"), "{said}");
+        return;
+    }
+    let (tell, told) = channel();
+    let dialer = Dialer::new(Teller { tell, left: 1 });
+    let mut event_loop = EventLoop::new().unwrap();
+    let url = "ws://nobody.test/";
+    let options = ConnectOptions::default();
+    dialer
+        .connect(event_loop.context(), url, options, (0, Vec::new()))
+        .unwrap();
+    event_loop.run().unwrap();
+    match told.try_recv().unwrap() {
+        (0, Told::Failed(Error::Io(error))) => {
+            assert!(error.to_string().contains("thread"), "{error}");
+        }
+        other => panic!("{other:?}"),
+    }
+    // One that blocks says the same.
+    let error = connect(url, ConnectOptions::default()).unwrap_err();
+    assert!(error.to_string().contains("thread"), "{error}");
+}

@@ -91,7 +91,8 @@ fn addresses(
     let (give, found) = sync_channel(1);
     thread::Builder::new()
         .name("sansws-resolver".into())
-        .spawn(move || drop(give.send(look_up())))?;
+        .spawn(move || drop(give.send(look_up())))
+        .map_err(|error| Error::no_thread(&error))?;
     match found.recv_timeout(until.since(now())) {
         Ok(found) => Ok(found?),
         Err(RecvTimeoutError::Timeout) => Err(Error::ConnectTimeout),

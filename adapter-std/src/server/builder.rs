@@ -188,7 +188,7 @@ struct Starting {
 
 impl Starting {
     /// Starts the thread of a connection that the handle admits.
-    fn start(&self, accepted: Accepted) -> io::Result<()> {
+    fn start(&self, accepted: Accepted) -> Result<(), Error> {
         let Some(admission) = self.handle.admit() else {
             return Ok(());
         };
@@ -207,7 +207,7 @@ impl Starting {
         let started = builder.spawn(move || task.run());
         started.map(drop).map_err(|error| {
             self.handle.counters().turned_away(RejectReason::Untold);
-            io::Error::new(error.kind(), format!("no thread can be started: {error}"))
+            Error::no_thread(&error)
         })
     }
 }
@@ -246,7 +246,7 @@ fn accept(listeners: Vec<Listener>, handle: &ServerHandle, starting: &Starting) 
         };
         let waited = wait(&sources, timeout);
         drop(sources);
-        let (mut failed, mut accepts) = (waited.err(), false);
+        let (mut failed, mut accepts) = (waited.err().map(Error::from), false);
         for listener in &listeners {
             match listener.accept() {
                 Ok(accepted) => {
@@ -255,7 +255,7 @@ fn accept(listeners: Vec<Listener>, handle: &ServerHandle, starting: &Starting) 
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) if is_of_one(&error) => accepts = true,
-                Err(error) => failed = Some(error),
+                Err(error) => failed = Some(error.into()),
             }
         }
         if let Some(error) = failed {

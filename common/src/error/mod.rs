@@ -309,6 +309,14 @@ impl Error {
         Self::Io(io::Error::new(error.kind(), Tried { text, error }))
     }
 
+    /// Returns the error of a thread that cannot be started. The system's is `WouldBlock`, but nothing becomes ready later.
+    #[doc(hidden)]
+    pub fn no_thread(error: &io::Error) -> Self {
+        Self::Io(io::Error::other(format!(
+            "no thread can be started: {error}"
+        )))
+    }
+
     /// Parses a URL, or returns why it is invalid.
     #[doc(hidden)]
     pub fn parse_url(text: &str) -> Result<Url, Self> {
