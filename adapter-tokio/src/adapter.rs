@@ -3,6 +3,7 @@
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
@@ -14,8 +15,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 #[cfg(unix)]
 use tokio::net::{UnixListener, UnixStream};
-use tokio::runtime::{Builder, LocalOptions};
-use tokio::task::{spawn_blocking, spawn_local, unconstrained};
+use tokio::runtime::{Builder, Handle, LocalOptions};
+use tokio::task::{spawn_local, unconstrained};
 use tokio::time::{Sleep, sleep_until};
 
 /// The tokio runtime.
@@ -84,7 +85,11 @@ impl Runtime for Tokio {
     async fn spawn_blocking<T: Send + 'static>(
         work: impl FnOnce() -> T + Send + 'static,
     ) -> io::Result<T> {
-        Ok(spawn_blocking(work).await?)
+        let runtime = Handle::current();
+        // It panics when the system starts no thread.
+        let spawned = catch_unwind(AssertUnwindSafe(|| runtime.spawn_blocking(work)));
+        let spawned = spawned.map_err(|_| io::Error::other("no thread can be started"))?;
+        Ok(spawned.await?)
     }
 
     fn run_local<F: Future>(work: impl FnOnce(Local) -> F) -> io::Result<F::Output> {
@@ -272,5 +277,31 @@ impl Signals {
     #[cfg(not(unix))]
     fn poll(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Pending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// In a process of its own, whose threads would need more memory than there are addresses.
+    #[test]
+    fn a_thread_that_cannot_be_started_is_an_error() {
+        const NAME: &str = "adapter::tests::a_thread_that_cannot_be_started_is_an_error";
+        const STACK: &str = "1125899906842624";
+        if std::env::var("RUST_MIN_STACK").as_deref() != Ok(STACK) {
+            let own = std::process::Command::new(std::env::current_exe().unwrap())
+                .args([NAME, "--exact", "--nocapture"])
+                .env("RUST_MIN_STACK", STACK)
+                .output()
+                .unwrap();
+            let said = String::from_utf8_lossy(&own.stdout);
+            assert!(own.status.success(), "{said}");
+            assert!(said.contains("1 passed"), "{said}");
+            return;
+        }
+        let runtime = Builder::new_current_thread().build().unwrap();
+        let done = runtime.block_on(Tokio::spawn_blocking(|| ()));
+        assert!(done.is_err());
     }
 }
