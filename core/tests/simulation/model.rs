@@ -135,6 +135,11 @@ impl Model {
         self.ids.clear();
     }
 
+    /// Whether a server has lost what was last.
+    pub const fn has_lost(&self) -> bool {
+        self.server > 0
+    }
+
     /// What stands at a number, or stood there.
     pub fn at(&self, group: &Arc<str>, epoch: u64, offset: u64) -> &[Record] {
         let records = self.numbered.get(&(Arc::clone(group), epoch, offset));
