@@ -50,6 +50,8 @@ extern crate self as sansws_redis;
 #[cfg(all(test, feature = "tokio"))]
 mod differential;
 #[cfg(all(test, feature = "tokio"))]
+mod lost_reply;
+#[cfg(all(test, feature = "tokio"))]
 #[path = "../tests/memory/mod.rs"]
 #[allow(dead_code, reason = "the simulation asks for more")]
 mod memory;
