@@ -228,6 +228,48 @@ fn what_is_read_of_a_group_comes_behind_its_position() {
 }
 
 #[test]
+fn a_channel_whose_slot_moves_is_subscribed_to_again() {
+    let (room, own) = (Channel::Group("room".into()), Channel::Node(NODES[0]));
+    let mut desk = Desk::new(HubOptions::default());
+    desk.say(0, subscribe(1));
+    desk.run();
+    desk.say(1, publish("one"));
+    desk.run();
+    desk.server.migrate(&room);
+    desk.server.migrate(&own);
+    // Nobody here hears of it.
+    desk.say(1, publish("two"));
+    desk.run();
+    assert_eq!(desk.server.subscribers(&room), 1);
+    assert_eq!(desk.server.subscribers(&own), 1);
+    desk.say(1, publish("three"));
+    desk.run();
+    assert_eq!(
+        desk.events(0),
+        ["subscribed 1 at 0", "received one 1", "received three 3"]
+    );
+}
+
+#[test]
+fn a_channel_whose_slot_moves_while_its_subscription_begins_is_subscribed_to_again() {
+    let room = Channel::Group("room".into());
+    let mut desk = Desk::new(HubOptions::default());
+    desk.say(0, subscribe(1));
+    desk.serve(0);
+    desk.server.migrate(&room);
+    desk.serve(0);
+    // Pushes come first.
+    desk.down[0]
+        .make_contiguous()
+        .sort_by_key(|said| matches!(said, Said::Reply(..)));
+    desk.run();
+    assert_eq!(desk.server.subscribers(&room), 1);
+    desk.say(1, publish("one"));
+    desk.run();
+    assert_eq!(desk.events(0), ["subscribed 1 at 0", "received one 1"]);
+}
+
+#[test]
 fn a_node_that_goes_while_there_is_no_connection_is_not_kept() {
     let mut desk = Desk::new(HubOptions::default());
     desk.machines[0].disconnected(desk.now);

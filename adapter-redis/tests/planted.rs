@@ -14,6 +14,12 @@ const FAULTS: &[Fault] = &[
         wrong: "",
     },
     Fault {
+        name: "a channel whose slot has moved is not subscribed to again",
+        file: "channels.rs",
+        right: "subscription.on = false;\n                self.follow(channel);",
+        wrong: "subscription.on = false;",
+    },
+    Fault {
         name: "what was asked over the last connection counts as asked",
         file: "mod.rs",
         right: "self.traffic.flights.clear();",

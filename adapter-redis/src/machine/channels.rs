@@ -13,6 +13,8 @@ pub(super) struct Subscription {
     asked: bool,
     /// Redis has confirmed it: messages of the channel arrive.
     on: bool,
+    /// It was confirmed by a push since it was asked for: whether it is on is told by pushes alone.
+    is_told: bool,
 }
 
 impl Machine {
@@ -40,7 +42,7 @@ impl Machine {
             }
             return;
         }
-        subscription.asked = true;
+        (subscription.asked, subscription.is_told) = (true, false);
         let on = subscription.wanted;
         let request = if on {
             Request::Subscribe(channel.clone())
@@ -50,8 +52,29 @@ impl Machine {
         self.request(request, InFlight::Subscription(channel.clone(), on));
     }
 
+    /// A push tells that it starts.
+    pub(super) fn started(&mut self, channel: &Channel) {
+        if let Some(subscription) = self.channels.get_mut(channel) {
+            subscription.is_told = true;
+        }
+        self.begun(channel);
+    }
+
+    /// A push tells that it ends. Unless it was asked to, the slot of its channel has moved to another shard of the cluster, where it is
+    /// subscribed to again. What was missed meanwhile shows by the number of the next message, or at the next check of the position, as any
+    /// loss does: members and watchers get it by the repair.
+    pub(super) fn stopped(&mut self, now: Instant, channel: &Channel) {
+        match self.channels.get_mut(channel) {
+            Some(subscription) if subscription.wanted && !subscription.asked => {
+                subscription.on = false;
+                self.follow(channel);
+            }
+            _ => self.ended(now, channel),
+        }
+    }
+
     /// It starts: messages of the channel arrive from now on. This may be reported before the reply, and again by it.
-    pub(super) fn begun(&mut self, channel: &Channel) {
+    fn begun(&mut self, channel: &Channel) {
         let Some(subscription) = self.channels.get_mut(channel) else {
             return;
         };
@@ -64,16 +87,17 @@ impl Machine {
 
     /// Redis executed the request.
     pub(super) fn settled(&mut self, now: Instant, channel: &Channel, on: bool) {
-        if on {
-            self.begun(channel);
-        } else {
-            self.ended(now, channel);
+        let is_told = self.channels.get(channel).is_some_and(|one| one.is_told);
+        match on {
+            true if is_told => {}
+            true => self.begun(channel),
+            false => self.ended(now, channel),
         }
         self.pump_channel(channel);
     }
 
     /// No more messages arrive by it.
-    pub(super) fn ended(&mut self, now: Instant, channel: &Channel) {
+    fn ended(&mut self, now: Instant, channel: &Channel) {
         if let Some(subscription) = self.channels.get_mut(channel) {
             subscription.on = false;
         }

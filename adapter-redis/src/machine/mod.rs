@@ -412,8 +412,8 @@ impl Machine {
             return;
         }
         match push {
-            Push::Subscribed(channel) => self.begun(&channel),
-            Push::Unsubscribed(channel) => self.ended(now, &channel),
+            Push::Subscribed(channel) => self.started(&channel),
+            Push::Unsubscribed(channel) => self.stopped(now, &channel),
             Push::Message(channel, payload) => self.message(now, &channel, &payload),
         }
     }

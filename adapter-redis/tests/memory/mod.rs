@@ -135,9 +135,25 @@ impl Server {
         self.wires.values().filter(subscribed).count()
     }
 
+    /// Whether a connection is subscribed to a channel.
+    pub fn is_subscribed(&self, wire: Wire, channel: &Channel) -> bool {
+        let channels = self.wires.get(&wire);
+        channels.is_some_and(|channels| channels.contains(channel))
+    }
+
     /// Channels that somebody is subscribed to.
     pub fn channels(&self) -> impl Iterator<Item = &Channel> {
         self.wires.values().flatten()
+    }
+
+    /// The slot of a channel moves to another shard, which ends all subscriptions to it.
+    pub fn migrate(&mut self, channel: &Channel) {
+        for (wire, channels) in &mut self.wires {
+            if channels.remove(channel) {
+                let push = Said::Push(Push::Unsubscribed(channel.clone()));
+                self.said.push_back((*wire, push));
+            }
+        }
     }
 
     /// Does what a request says. A connection that has ended meanwhile hears nothing of it.

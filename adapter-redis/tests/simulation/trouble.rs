@@ -2,7 +2,7 @@
 //! Knows no hub: a process sees its connection end.
 
 use sansws_core::time::Duration;
-use sansws_redis::request::Incarnation;
+use sansws_redis::request::{Channel, Incarnation};
 
 use crate::hold;
 use crate::memory::Data;
@@ -65,7 +65,47 @@ impl World {
                 let millis = self.random.between(100, 3_000);
                 self.plane.refusing = self.now + Duration::from_millis(millis);
             }
-            _ => self.plane.copy(),
+            _ => {
+                self.plane.copy();
+                return self.migrate();
+            }
+        }
+        Ok(())
+    }
+
+    /// In a cluster, a slot moves to another shard, with the channel of a group or of a node: whoever wants it subscribes to it again.
+    fn migrate(&mut self) -> Check {
+        let moves = |channel: &&Channel| matches!(channel, Channel::Group(_) | Channel::Node(_));
+        let channels = self.plane.server.channels().filter(moves);
+        let mut channels: Vec<Channel> = channels.cloned().collect();
+        if channels.is_empty() {
+            return Ok(());
+        }
+        let channel = channels.swap_remove(self.random.below(channels.len() as u64) as usize);
+        self.plane.server.migrate(&channel);
+        self.spread()?;
+        if self.plane.slow > self.now {
+            return Ok(());
+        }
+        self.pass(Duration::from_millis(200))?;
+        for node in &self.nodes {
+            let process = &self.plane.processes[node.link.process];
+            let wants = match &channel {
+                Channel::Group(name) => node.hub.count(name) > 0,
+                Channel::Node(id) => node.hub.node() == *id,
+                Channel::Watch | Channel::Control | Channel::Presence => false,
+            };
+            let is_calm = !process.hushed && process.ends.is_none() && process.machine.is_idle();
+            hold!(
+                !wants
+                    || !is_calm
+                    || self.plane.stopped.max(self.plane.refusing) > self.now
+                    || process
+                        .wire
+                        .is_none_or(|wire| self.plane.server.is_subscribed(wire, &channel)),
+                "moved: {:?} does not hear of {channel:?}",
+                node.hub.node()
+            );
         }
         Ok(())
     }
