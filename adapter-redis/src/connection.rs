@@ -464,8 +464,12 @@ const DOWN: [&str; 11] = [
 ];
 
 /// Interprets an answer: a server that cannot do anything counts as down, and so does one that does not let the link beat any more: the next
-/// connection learns which rights are missing.
+/// connection learns which rights are missing. A connection whose answers are those of other requests is of no use: the `redis` crate takes
+/// a confirmation that nobody asked for, such as that of a channel whose slot moves, as the answer to the oldest request.
 fn judge(call: &Call, value: Value) -> Result<Result<Reply, Failure>, String> {
+    if matches!(value, Value::Push { .. }) && !call.is_subscription() {
+        return Err("a confirmation came in place of an answer".to_owned());
+    }
     if let Value::ServerError(error) = value {
         let text = error.to_string();
         // Redis 6.2 puts the error of a command into that of the script.
@@ -497,7 +501,7 @@ mod tests {
     use sansws_core::time::Duration;
 
     use super::*;
-    use crate::request::{Incarnation, Request};
+    use crate::request::{Channel, Incarnation, Request};
 
     #[test]
     fn a_server_that_cannot_do_anything_is_down_and_what_it_refuses_is_named() {
@@ -541,6 +545,17 @@ mod tests {
             assert!(failure.starts_with(told), "{failure}");
         }
         assert!(of(&beat(), "OOM command not allowed").unwrap().is_err());
+        let confirmation = || Value::Push {
+            kind: PushKind::SUnsubscribe,
+            data: vec![Value::BulkString(b"app:{a}".to_vec()), Value::Int(0)],
+        };
+        for call in [send(), beat()] {
+            let told = judge(&call, confirmation());
+            assert!(told.is_err(), "{told:?}");
+        }
+        let subscribe = Request::Subscribe(Channel::Group("a".into()));
+        let subscribe = Scripts::new(keys.clone(), true).call(subscribe);
+        assert_eq!(judge(&subscribe, confirmation()), Ok(Ok(Reply::Done)));
         for text in ["NOPERM this user", "ERR ACL failure in script: User chat"] {
             assert!(of(&beat(), text).is_err(), "{text}");
         }
