@@ -119,8 +119,11 @@ fn roots(found: CertificateResult) -> Result<Vec<CertificateDer<'static>>, Error
                 .raw_os_error()
                 .is_some_and(|code| NO_DESCRIPTORS.contains(&code))
         {
-            let tried = format_args!("read the root certificates in {}", path.display());
-            return Err(Error::io(tried, inner));
+            let path = path.display();
+            return Err(Error::io(
+                format_args!("read the root certificates in {path}"),
+                inner,
+            ));
         }
     }
     Ok(found.certs)
