@@ -48,12 +48,6 @@ impl Call {
         }
     }
 
-    /// Returns whether the reply is the confirmation of a subscription, or of its end.
-    pub(crate) fn is_subscription(&self) -> bool {
-        let word = self.command.args_iter().next();
-        matches!(word, Some(Arg::Simple(word)) if word.ends_with(b"SUBSCRIBE"))
-    }
-
     /// Returns its first key, or its channel.
     pub(crate) fn subject(&self) -> String {
         let at = if self.code.is_some() { 3 } else { 1 };
@@ -122,4 +116,10 @@ impl Arguments {
             expect,
         }
     }
+}
+
+/// Returns whether the answer is the confirmation of a subscription, or of its end.
+pub(crate) fn is_subscription(command: &Cmd) -> bool {
+    let word = command.args_iter().next();
+    matches!(word, Some(Arg::Simple(word)) if word.ends_with(b"SUBSCRIBE"))
 }

@@ -16,7 +16,7 @@ use redis::{
     ProtocolVersion, PushInfo, PushKind, RedisError, RedisResult, Value, cmd,
 };
 
-use crate::call::{Call, Expect};
+use crate::call::{Call, Expect, is_subscription};
 use crate::keys::Keys;
 use crate::options::{RedisOptions, Server, SetupError, Tls};
 use crate::request::{Failure, Push, Reply, RequestId};
@@ -92,7 +92,7 @@ impl Pushed {
         waker.into_iter().for_each(Waker::wake);
     }
 
-    /// Forgets what has been pushed so far.
+    /// Forgets all pushes so far.
     fn forget(&self) {
         let mut waiting = self.lock();
         waiting.pushes.clear();
@@ -198,7 +198,7 @@ impl Connector {
         Ok(connection)
     }
 
-    /// Returns a connection, and what it may not use.
+    /// Returns a connection, and the rights that it lacks.
     async fn connected(&self, scripts: &Scripts) -> RedisResult<(Connection, Forbidden)> {
         let pushed = Pushed::new(scripts.keys(), self.options.max_ahead);
         let sink = {
@@ -332,14 +332,14 @@ fn reason(error: &RedisError) -> String {
     text
 }
 
-/// What a user of Redis lacks.
+/// Rights that a user of Redis lacks.
 #[derive(Debug, Default)]
 struct Forbidden {
     commands: Vec<String>,
     channels: Vec<String>,
 }
 
-/// Loads the scripts; returns the time, and what is forbidden.
+/// Loads the scripts; returns the time, and the rights that are missing.
 async fn prepare(
     connection: &mut impl ConnectionLike,
     scripts: &Scripts,
@@ -467,7 +467,7 @@ const DOWN: [&str; 11] = [
 /// connection learns which rights are missing. A connection whose answers are those of other requests is of no use: the `redis` crate takes
 /// a confirmation that nobody asked for, such as that of a channel whose slot moves, as the answer to the oldest request.
 fn judge(call: &Call, value: Value) -> Result<Result<Reply, Failure>, String> {
-    if matches!(value, Value::Push { .. }) && !call.is_subscription() {
+    if matches!(value, Value::Push { .. }) && !is_subscription(&call.command) {
         return Err("a confirmation came in place of an answer".to_owned());
     }
     if let Value::ServerError(error) = value {

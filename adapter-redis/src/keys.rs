@@ -11,6 +11,7 @@
 //! prefix:{group}           its channel
 //! prefix:[node]            the channel of a node
 //! prefix:[watch]           what is published to any group
+//! prefix:[presence]        changes of presence in any group
 //! prefix:[control]         what nodes tell all others
 //! prefix:{registry}:...    incarnations, leases, and where each has a place
 //! ```

@@ -1,4 +1,4 @@
-//! That no request is sent again to a shard that may have executed it: one whose last reply is lost, with the connection.
+//! Checks that a request is not sent again to a shard that may have executed it. The proxy here loses a reply, and the connection with it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use memory::{Data, Said, Server};
 use sansws_core::hub::{
     BackplaneCommand, BackplaneEvent, GroupOptions, HistoryOptions, HubOptions, NodeId, Position,
-    Present, PublishOptions, PublishRequest, RecoveryFailure, Token,
+    Present, PublishOptions, PublishRequest, Query, RecoveryFailure, Token,
 };
 use sansws_core::message::PreparedMessage;
 use sansws_core::random::Seed;
@@ -649,6 +649,86 @@ fn members_who_recover_at_once_are_read_for_together_and_each_gets_what_it_misse
     assert_eq!(answers, 241);
     let requests = desk.machines[0].metrics().requests - before;
     assert_eq!(requests, 3, "the first is in flight before the others come");
+}
+
+/// The number of requests until nothing waits, when 200 members do this while one request is in flight.
+fn requests_of(act: fn(&mut Desk, u64)) -> u64 {
+    let groups = GroupOptions::default().history(HistoryOptions::default());
+    let mut desk = Desk::new(HubOptions::default().groups(groups));
+    desk.say(0, subscribe(1));
+    desk.say(0, enters("room", "somebody"));
+    desk.run();
+    let before = desk.machines[0].metrics().requests;
+    for number in 0..200 {
+        act(&mut desk, number);
+    }
+    desk.run();
+    assert!(desk.machines[0].is_idle());
+    desk.machines[0].metrics().requests - before
+}
+
+#[test]
+fn steps_of_one_kind_are_done_together_whatever_stands_between_them() {
+    let acts: [(&str, fn(&mut Desk, u64)); 5] = [
+        ("recovers with a reply", |desk, number| {
+            let position = Position {
+                epoch: 7,
+                offset: 0,
+            };
+            desk.say(0, read(1_000 + number, position));
+            desk.say(0, enters("room", &format!("user {number}")));
+        }),
+        ("recovers", |desk, number| {
+            let position = Position {
+                epoch: 7,
+                offset: 0,
+            };
+            desk.say(0, enters("room", &format!("user {number}")));
+            desk.say(0, read(1_000 + number, position));
+        }),
+        ("joins and asks who is there", |desk, number| {
+            desk.say(0, enters("room", &format!("user {number}")));
+            let question = Query::Presence("room".into());
+            let token = 1_000 + number;
+            desk.say(0, BackplaneCommand::Ask { token, question });
+        }),
+        ("joins, publishes and leaves", |desk, number| {
+            desk.say(0, enters("room", &format!("user {number}")));
+            desk.say(0, publish("hello"));
+            desk.say(0, exits("room", &format!("user {number}")));
+        }),
+        ("flaps", |desk, _| {
+            for _ in 0..50 {
+                desk.say(0, enters("room", "ada"));
+                desk.say(0, exits("room", "ada"));
+            }
+        }),
+    ];
+    for (name, act) in acts {
+        let requests = requests_of(act);
+        assert!(requests < 20, "{name}: {requests}");
+    }
+}
+
+#[test]
+fn who_comes_and_goes_many_times_is_there_in_the_end() {
+    let mut desk = Desk::new(HubOptions::default());
+    desk.say(0, enters("room", "bob"));
+    desk.run();
+    for _ in 0..100 {
+        for user in ["ada", "bob"] {
+            desk.say(0, exits("room", user));
+            desk.say(0, enters("room", user));
+        }
+        desk.say(0, enters("room", "eve"));
+        desk.say(0, exits("room", "eve"));
+    }
+    desk.run();
+    let Reply::Presence { members, .. } = desk.server.room("room").unwrap().presence(true) else {
+        panic!("it is presence");
+    };
+    let users: Vec<&str> = members.iter().map(|one| &*one.user).collect();
+    assert_eq!(users, ["ada", "bob"]);
 }
 
 #[test]

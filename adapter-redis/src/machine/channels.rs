@@ -61,15 +61,13 @@ impl Machine {
     }
 
     /// A push tells that it ends. Unless it was asked to, the slot of its channel has moved to another shard of the cluster, where it is
-    /// subscribed to again. What was missed meanwhile shows by the number of the next message, or at the next check of the position, as any
-    /// loss does: members and watchers get it by the repair.
+    /// subscribed to again. Messages that were missed meanwhile show by the number of the next one, or at the next check of the position, as any
+    /// loss does; watchers get them by the channel of watchers.
     pub(super) fn stopped(&mut self, now: Instant, channel: &Channel) {
-        match self.channels.get_mut(channel) {
-            Some(subscription) if subscription.wanted && !subscription.asked => {
-                subscription.on = false;
-                self.follow(channel);
-            }
-            _ => self.ended(now, channel),
+        self.ended(now, channel);
+        let subscription = self.channels.get(channel);
+        if subscription.is_some_and(|subscription| subscription.wanted && !subscription.asked) {
+            self.follow(channel);
         }
     }
 

@@ -15,8 +15,11 @@ use crate::name::Name;
 use crate::request::{Channel, Failure, Incarnation, Reply, Request};
 use crate::wire;
 
-/// Maximum number of users that one step announces.
-const ENTER: usize = 1_024;
+/// Maximum number of users of a step.
+const STEP: usize = 1_024;
+
+/// Number of users of a step that waits for a place up to which others join it.
+const FEW: usize = 256;
 
 /// The lease of a hub without one: practically forever.
 const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
@@ -55,6 +58,24 @@ impl Node {
             node,
             term: self.term,
         }
+    }
+}
+
+/// Users wait for the place. Nobody was announced there yet, so what is said last of each is all that matters.
+fn wait(waiting: &mut VecDeque<Op>, op: Op) {
+    match (waiting.back_mut(), op) {
+        (Some(Op::Enter(of, before)), Op::Enter(incarnation, entering))
+            if *of == incarnation && before.users.len() < FEW =>
+        {
+            for present in entering.users {
+                let mut known = before.users.iter_mut();
+                match known.find(|known| known.user == present.user) {
+                    Some(known) => *known = present,
+                    None => before.users.push(present),
+                }
+            }
+        }
+        (_, op) => waiting.push_back(op),
     }
 }
 
@@ -175,7 +196,7 @@ impl Machine {
         // Redis does nothing else meanwhile, and all subscribers are sent them.
         let mut users = users.into_iter();
         loop {
-            let some: Vec<Present> = users.by_ref().take(ENTER).collect();
+            let some: Vec<Present> = users.by_ref().take(STEP).collect();
             if some.is_empty() {
                 return;
             }
@@ -197,8 +218,7 @@ impl Machine {
             return self.push_op(name, op);
         }
         if let Some(waiting) = node.waiting.get_mut(name) {
-            waiting.push_back(op);
-            return;
+            return wait(waiting, op);
         }
         node.waiting.insert(Arc::clone(name), VecDeque::from([op]));
         self.push_node_op(id, NodeOp::Register(vec![Arc::clone(name)]));
@@ -220,7 +240,11 @@ impl Machine {
         match node.waiting.get_mut(name) {
             // Nothing of this incarnation was written in the group yet.
             Some(waiting) => never_enter(waiting, incarnation, &users),
-            None => self.push_op(name, Op::Exit(incarnation, Some(users))),
+            None => {
+                for some in users.chunks(STEP) {
+                    self.push_op(name, Op::Exit(incarnation, Some(some.to_vec())));
+                }
+            }
         }
     }
 

@@ -11,6 +11,7 @@
 //!   users (`incarnation.rs`).
 
 mod channels;
+mod gathering;
 mod group;
 mod incarnation;
 mod metrics;
@@ -312,7 +313,7 @@ impl Machine {
                     self.read(from, &group, op);
                 }
                 Query::Presence(group) => {
-                    self.read(from, &group, Op::Presence { node: from, token });
+                    self.read(from, &group, Op::Presence(vec![(from, token)]));
                 }
                 Query::RemoveHistory(group) => {
                     self.read(from, &group, Op::RemoveHistory { node: from, token });

@@ -30,8 +30,11 @@ impl Machine {
 
     /// Queues a step of a group.
     pub(super) fn push_op(&mut self, name: &Name, op: Op) {
-        let more = self.group(name).lane.push(op);
-        self.traffic.steps += more;
+        let lane = &mut self.group(name).lane;
+        let before = lane.queue.len();
+        lane.push(op);
+        let after = lane.queue.len();
+        self.traffic.steps = self.traffic.steps + after - before;
         self.pump_group(name);
     }
 
@@ -113,7 +116,7 @@ impl Machine {
                 },
                 keep,
             },
-            Op::Presence { .. } => Request::Presence {
+            Op::Presence(_) => Request::Presence {
                 group,
                 members: self.keeps_members(name),
             },
@@ -230,7 +233,7 @@ impl Machine {
                 self.answer(node, token, QueryResult::History(history));
             }
             (
-                Op::Presence { node, token },
+                Op::Presence(askers),
                 Reply::Presence {
                     epoch,
                     version,
@@ -244,7 +247,9 @@ impl Machine {
                 if self.keeps_members(name) {
                     presence.members = members;
                 }
-                self.answer(node, token, QueryResult::Presence(presence));
+                for (node, token) in askers {
+                    self.answer(node, token, QueryResult::Presence(presence.clone()));
+                }
             }
             (Op::RemoveHistory { node, token }, Reply::Done) => {
                 self.answer(node, token, QueryResult::HistoryRemoved);
@@ -271,10 +276,14 @@ impl Machine {
                 }
                 None
             }
-            Op::History { node, token, .. }
-            | Op::Presence { node, token }
-            | Op::RemoveHistory { node, token } => {
+            Op::History { node, token, .. } | Op::RemoveHistory { node, token } => {
                 self.fail(node, token);
+                None
+            }
+            Op::Presence(askers) => {
+                for (node, token) in askers {
+                    self.fail(node, token);
+                }
                 None
             }
             Op::Read { readers, .. } => {
@@ -322,7 +331,7 @@ impl Machine {
         }
     }
 
-    /// Processes messages since a position, as far as they were kept.
+    /// Makes publications of entries that were read.
     fn publications(
         &mut self,
         name: &Name,
@@ -346,18 +355,16 @@ impl Machine {
     }
 }
 
-/// Returns what a reader missed of the publications that were read.
+/// Returns the publications that a reader missed.
 fn past(
     publications: &[Arc<Publication>],
     since: Position,
     position: Position,
     missed: Option<RecoveryFailure>,
 ) -> HistorySlice {
-    let later = publications
-        .iter()
-        .filter(|publication| publication.position > Some(since));
+    let seen = publications.partition_point(|publication| publication.position <= Some(since));
     let publications = if missed.is_none_or(RecoveryFailure::replays) {
-        later.cloned().collect()
+        publications.get(seen..).unwrap_or_default().to_vec()
     } else {
         Vec::new()
     };

@@ -1,11 +1,11 @@
-//! Steps in Redis, one after the other: a lane for each group.
+//! Steps in Redis, one after the other: a lane for each group, and one for messages to each node of another process.
 //! One request of a lane is in flight at a time, so that nothing can overtake; later ones are gathered.
 //! Knows no reply.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use sansws_core::hub::{HistoryQuery, NodeId, Position, Present, PublishRequest, Token};
+use sansws_core::hub::{HistoryQuery, NodeId, Position, Present, Token};
 
 use crate::name::Name;
 use crate::request::Incarnation;
@@ -13,12 +13,6 @@ use crate::wire::Messages;
 
 /// Maximum number of messages that one step publishes.
 const BATCH: usize = 256;
-
-/// Number of users with whom a step is joined by no others.
-const USERS: usize = 256;
-
-/// Number of waiting steps among which one is looked for that others can join.
-const LOOKED_AT: usize = 8;
 
 /// Number of message bytes at which a step takes no more.
 const BATCH_BYTES: usize = 256 << 10;
@@ -31,7 +25,7 @@ pub(super) enum Op {
     },
     Publish(Batch),
     Send(Vec<u8>),
-    /// Reads what was published since the first of these positions, which are of one epoch.
+    /// Reads the messages since the first of these positions, which are of one epoch.
     Read {
         since: Position,
         readers: Vec<Reader>,
@@ -41,10 +35,8 @@ pub(super) enum Op {
         token: Token,
         query: HistoryQuery,
     },
-    Presence {
-        node: NodeId,
-        token: Token,
-    },
+    /// Reads who is present, for nodes that asked.
+    Presence(Vec<(NodeId, Token)>),
     RemoveHistory {
         node: NodeId,
         token: Token,
@@ -64,7 +56,7 @@ impl Op {
     }
 }
 
-/// A node that reads what was published since a position.
+/// A node that reads the messages since a position.
 #[derive(Debug)]
 pub(super) struct Reader {
     pub(super) node: NodeId,
@@ -92,22 +84,6 @@ struct Fate {
     last: Option<Present>,
 }
 
-/// Returns the users who come or go by a step.
-fn users_of(op: &Op) -> impl Iterator<Item = &Name> {
-    let (come, go) = match op {
-        Op::Enter(_, entering) => (Some(&entering.users), None),
-        Op::Exit(_, users) => (None, users.as_ref()),
-        _ => (None, None),
-    };
-    let come = come.into_iter().flatten().map(|present| &present.user);
-    come.chain(go.into_iter().flatten())
-}
-
-/// Returns whether two steps have a user in common.
-fn shares(one: &Op, other: &Op) -> bool {
-    users_of(other).any(|user| users_of(one).any(|of_one| of_one == user))
-}
-
 fn has_none(present: &Present) -> bool {
     present.metadata.is_none()
 }
@@ -126,7 +102,7 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    fn has_room(&self, most: usize) -> bool {
+    pub(super) fn has_room(&self, most: usize) -> bool {
         self.id.is_none() && self.of.len() < BATCH && self.bytes < most.min(BATCH_BYTES)
     }
 }
@@ -262,106 +238,10 @@ impl SerialQueue<Op> {
         before.difference(&left).copied().collect()
     }
 
-    /// Queues a step. Users who come or go join a step that waits, unless something precedes them that concerns them too: however fast they
-    /// come and go, few steps wait. Returns how many more wait now.
-    pub(super) fn push(&mut self, op: Op) -> usize {
-        let Some(at) = self.step_to_join(&op) else {
-            self.queue.push_back(op);
-            return 1;
-        };
-        match (self.queue.get_mut(at), op) {
-            (Some(Op::Enter(_, entering)), Op::Enter(_, more)) => entering.users.extend(more.users),
-            (Some(Op::Exit(_, Some(users))), Op::Exit(_, Some(more))) => users.extend(more),
-            (
-                Some(Op::Read { since, readers }),
-                Op::Read {
-                    since: other,
-                    readers: more,
-                },
-            ) => {
-                *since = (*since).min(other);
-                readers.extend(more);
-            }
-            // The waiting one answers both; the first over a connection asks for more.
-            (Some(Op::Position { first: waits }), Op::Position { first }) => *waits |= first,
-            _ => {}
-        }
-        0
-    }
-
-    /// Returns the index of a waiting step that another one can join, so that steps with a user in common keep their order.
-    fn step_to_join(&self, op: &Op) -> Option<usize> {
-        for (at, waiting) in self.queue.iter().enumerate().rev().take(LOOKED_AT) {
-            let count = match (waiting, op) {
-                (Op::Position { .. }, Op::Position { .. }) => return Some(at),
-                // After a restart many members read almost the same.
-                (Op::Read { since: one, .. }, Op::Read { since, .. })
-                    if one.epoch == since.epoch =>
-                {
-                    return Some(at);
-                }
-                (Op::Enter(..) | Op::Exit(_, Some(_)), Op::Enter(..) | Op::Exit(_, Some(_)))
-                    if shares(waiting, op) =>
-                {
-                    return None;
-                }
-                (Op::Enter(of, waiting), Op::Enter(incarnation, entering))
-                    if of == incarnation && waiting.are_new == entering.are_new =>
-                {
-                    waiting.users.len()
-                }
-                (Op::Exit(of, Some(waiting)), Op::Exit(incarnation, Some(_)))
-                    if of == incarnation =>
-                {
-                    waiting.len()
-                }
-                (Op::Enter(..) | Op::Exit(_, Some(_)), Op::Enter(..) | Op::Exit(_, Some(_))) => {
-                    continue;
-                }
-                _ => return None,
-            };
-            return (count < USERS).then_some(at);
-        }
-        None
-    }
-
     /// Returns what was set aside to the front.
     pub(super) fn resume(&mut self) {
         while let Some(op) = self.aside.pop_back() {
             self.queue.push_front(op);
         }
-    }
-
-    /// Queues a message, merged with others where possible; `most` is the number of bytes that are kept and evicted together. Returns
-    /// its length.
-    pub(super) fn publish(
-        &mut self,
-        draft: &PublishRequest,
-        from: (NodeId, Option<Token>),
-        most: usize,
-    ) -> usize {
-        let (saved, id) = (!draft.options.without_history, draft.options.id.clone());
-        if id.is_none()
-            && let Some(Op::Publish(batch)) = self.queue.back_mut()
-            && batch.saved == saved
-            && batch.has_room(most)
-        {
-            let before = batch.bytes;
-            batch.messages.push(draft);
-            batch.bytes = batch.messages.as_bytes().len();
-            batch.of.push(from);
-            return batch.bytes - before;
-        }
-        let mut messages = Messages::default();
-        messages.push(draft);
-        let bytes = messages.as_bytes().len();
-        self.queue.push_back(Op::Publish(Batch {
-            messages,
-            bytes,
-            saved,
-            of: vec![from],
-            id,
-        }));
-        bytes
     }
 }

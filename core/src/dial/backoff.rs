@@ -82,7 +82,7 @@ impl Retries {
         self.draw(Duration::ZERO, high)
     }
 
-    /// Returns the wait after a peer asked for patience: from `base` to twice the usual bound, at most `most`.
+    /// Returns the wait after a peer asked for patience: from `base` to twice the usual bound, at most `max`.
     pub fn patient_wait(&mut self) -> Duration {
         let low = self.backoff.bound(0);
         let high = self.backoff.bound(self.attempts.saturating_add(1));

@@ -111,7 +111,7 @@ impl Hub {
         stays
     }
 
-    /// Requests what a channel missed.
+    /// Requests the messages that a channel missed.
     pub(super) fn ask_recovery(&mut self, recovery: Recovery) {
         let token = self.token();
         self.command(BackplaneCommand::Read {

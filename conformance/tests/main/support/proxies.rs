@@ -41,7 +41,7 @@ impl Proxy {
         panic!("{kind:?} does not start");
     }
 
-    /// The same on a given port, if that is free.
+    /// Listens on a given port, if that is free.
     pub fn start_on(kind: Kind, login: Option<(&str, &str)>, port: u16) -> Option<Self> {
         setup();
         let folder = Folder::new();
