@@ -16,8 +16,8 @@ const FAULTS: &[Fault] = &[
     Fault {
         name: "a channel whose slot has moved is not subscribed to again",
         file: "channels.rs",
-        right: "subscription.is_some_and(|subscription| subscription.wanted && !subscription.asked)",
-        wrong: "subscription.is_some_and(|_| false)",
+        right: "subscription.on = false;\n                self.follow(channel);",
+        wrong: "subscription.on = false;",
     },
     Fault {
         name: "what was asked over the last connection counts as asked",

@@ -61,13 +61,15 @@ impl Machine {
     }
 
     /// A push tells that it ends. Unless it was asked to, the slot of its channel has moved to another shard of the cluster, where it is
-    /// subscribed to again. Messages that were missed meanwhile show by the number of the next one, or at the next check of the position, as any
-    /// loss does; watchers get them by the channel of watchers.
+    /// subscribed to again. Messages with numbers that were missed meanwhile show by the number of the next one, or at the next check of the
+    /// position, as any loss does: members get them by the repair, and watchers on a node that has members.
     pub(super) fn stopped(&mut self, now: Instant, channel: &Channel) {
-        self.ended(now, channel);
-        let subscription = self.channels.get(channel);
-        if subscription.is_some_and(|subscription| subscription.wanted && !subscription.asked) {
-            self.follow(channel);
+        match self.channels.get_mut(channel) {
+            Some(subscription) if subscription.wanted && !subscription.asked => {
+                subscription.on = false;
+                self.follow(channel);
+            }
+            _ => self.ended(now, channel),
         }
     }
 
