@@ -1,7 +1,7 @@
 //! What links the nodes of a world: processes, each with a machine of its own, and one Redis in memory.
 //! Knows no client. How Redis and its connections fail stands in `trouble.rs`, what they carry in `wires.rs`.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use sansws_core::hub::{
@@ -83,6 +83,8 @@ pub struct Plane {
     pub last: BTreeMap<(NodeId, Arc<str>), u64>,
     /// What Redis had at earlier times.
     pub copies: VecDeque<Data>,
+    /// Groups whose slot has moved.
+    pub moved: BTreeSet<Arc<str>>,
     /// What connections that have ended left in their sockets.
     pub orphans: VecDeque<(Instant, Wire, Request)>,
 }
@@ -186,8 +188,14 @@ impl Plane {
             drafts: BTreeMap::new(),
             last: BTreeMap::new(),
             copies: VecDeque::new(),
+            moved: BTreeSet::new(),
             orphans: VecDeque::new(),
         }
+    }
+
+    /// Whether members may have missed the last change of presence in a group, and nobody said so: its slot has moved.
+    pub fn misses_presence(&self, group: &str) -> bool {
+        self.moved.contains(group)
     }
 
     /// Whether watchers may hear of a message later than members.

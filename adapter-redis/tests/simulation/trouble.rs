@@ -83,6 +83,9 @@ impl World {
         }
         let channel = channels.swap_remove(self.random.below(channels.len() as u64) as usize);
         self.plane.server.migrate(&channel);
+        if let Channel::Group(name) = &channel {
+            self.plane.moved.insert(name.clone());
+        }
         self.spread()?;
         if self.plane.slow > self.now {
             return Ok(());

@@ -151,7 +151,7 @@ impl World {
                 let Some(known) = &view.present else {
                     continue;
                 };
-                if view.doubt {
+                if view.doubt || self.plane.misses_presence(&group) {
                     continue;
                 }
                 let presence = self.plane.presence(&group);

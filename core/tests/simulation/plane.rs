@@ -45,6 +45,11 @@ impl Plane {
         }
     }
 
+    /// Whether members may have missed the last change of presence in a group, and nobody said so.
+    pub const fn misses_presence(&self, _: &str) -> bool {
+        false
+    }
+
     /// Whether watchers may hear of a message later than members.
     pub const fn is_loose(&self) -> bool {
         false
