@@ -189,7 +189,7 @@ fn the_simulation_finds_each_fault_that_is_planted() {
         dev_dependencies: r#"sansws-core = { workspace = true, features = ["deflate"] }"#,
         package: &["-p", "sansws-redis"],
         below: "adapter-redis/src/machine",
-        seeds: (Some(300), Some(900)),
+        seeds: (Some(300), Some(2_500)),
         faults: FAULTS,
     };
     find_all(&plan, "redis");

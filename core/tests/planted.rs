@@ -16,7 +16,7 @@ const FAULTS: &[Fault] = &[
     Fault {
         name: "a member that recovers receives live messages too",
         file: "hub/membership.rs",
-        right: "let from = if waits { RECOVERING } else { 0 };",
+        right: "let from = if waits { RECOVERING } else { start };",
         wrong: "let from = 0;",
     },
     Fault {

@@ -87,7 +87,9 @@ impl World {
             self.plane.moved.insert(name.clone());
         }
         self.spread()?;
-        if self.plane.slow > self.now {
+        // It takes longer while Redis is slow, stands still, or refuses.
+        let plane = &self.plane;
+        if plane.slow.max(plane.stopped).max(plane.refusing) > self.now {
             return Ok(());
         }
         self.pass(Duration::from_millis(200))?;
