@@ -152,12 +152,6 @@ const FAULTS: &[Fault] = &[
         wrong: "self.lane.retain(|name| name.is_empty());",
     },
     Fault {
-        name: "a place is asked for before the earlier one was given back",
-        file: "place_queue.rs",
-        right: "self.register.difference(&self.unregister);",
-        wrong: "self.register.iter();",
-    },
-    Fault {
         name: "a recovery that Redis refuses is not answered",
         file: "publish.rs",
         right: "self.tell_unavailable(name, &[(node, token)]);",
