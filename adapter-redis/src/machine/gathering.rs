@@ -11,7 +11,7 @@ use crate::request::Incarnation;
 use crate::wire::Messages;
 
 /// Number of users with whom a step is joined by no others.
-const USERS: usize = 256;
+pub(super) const USERS: usize = 256;
 
 /// Maximum number of readers of a step.
 const READERS: usize = 256;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use sansws_core::hub::{BackplaneEvent, Filter, NodeId, Present};
 use sansws_core::time::{Duration, Instant};
 
+use super::gathering::USERS;
 use super::place_queue::{NodeOp, PlaceQueue};
 use super::serial_queue::{Entering, Op};
 use super::{AGAIN, Due, InFlight, Machine};
@@ -17,9 +18,6 @@ use crate::wire;
 
 /// Maximum number of users of a step.
 const STEP: usize = 1_024;
-
-/// Number of users of a step that waits for a place up to which others join it.
-const FEW: usize = 256;
 
 /// The lease of a hub without one: practically forever.
 const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
@@ -65,7 +63,7 @@ impl Node {
 fn wait(waiting: &mut VecDeque<Op>, op: Op) {
     match (waiting.back_mut(), op) {
         (Some(Op::Enter(of, before)), Op::Enter(incarnation, entering))
-            if *of == incarnation && before.users.len() < FEW =>
+            if *of == incarnation && before.users.len() < USERS =>
         {
             for present in entering.users {
                 let mut known = before.users.iter_mut();

@@ -248,7 +248,7 @@ impl Hub {
         }
         self.group_event(&name, |group| HubEvent::Joined { group, channel: id });
         if let Some(since) = since.filter(|_| replays) {
-            // A reply precedes the notice of its own presence; a member that recovers without one does not get that notice.
+            // A reply precedes the notice of its own presence; a member that recovers without one need not get that notice.
             let replies = reply.is_some();
             if !replies {
                 self.enter(now, id, &name);
