@@ -9,7 +9,8 @@ use sansws_async::app::Router;
 use sansws_async::runtime::Runtime;
 use sansws_async::{Error, HubEnv, Scope, Transport};
 use sansws_core::http::Response;
-use sansws_core::hub::{HistoryQuery, HubError, MAX_NAME, Position, Target};
+use sansws_core::hub::{HistoryQuery, HubError, Position, Target};
+use sansws_core::internal::is_name;
 use sansws_core::message::Message;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -247,8 +248,7 @@ impl<R: HubEnv> Centrifuge<R> {
     }
 
     fn namespace(&self, channel: &str) -> Result<&crate::Namespace, ClientError> {
-        let is_name = (1..=MAX_NAME).contains(&channel.len());
-        if !is_name || channel.chars().any(char::is_control) {
+        if !is_name(channel) {
             return Err(ClientError::bad_request());
         }
         self.options

@@ -126,6 +126,7 @@ pub mod internal {
     pub use crate::http::url::why_not_a_url;
     pub use crate::hub::callback::{Envelope, Notices};
     pub use crate::hub::filter::Filters;
+    pub use crate::hub::id::is_name;
     pub use crate::mask::Mask;
 }
 

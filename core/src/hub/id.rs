@@ -99,10 +99,16 @@ const USER: char = '\u{1}';
 
 /// Checks a name from a caller: 1 to 255 bytes, without control characters.
 pub(super) fn check_name(name: &str) -> Result<(), HubError> {
-    if name.is_empty() || name.len() > MAX_NAME || name.chars().any(char::is_control) {
-        return Err(HubError::BadName);
+    if is_name(name) {
+        Ok(())
+    } else {
+        Err(HubError::BadName)
     }
-    Ok(())
+}
+
+/// Returns whether a group, a user or a key may have this name.
+pub fn is_name(name: &str) -> bool {
+    (1..=MAX_NAME).contains(&name.len()) && !name.chars().any(char::is_control)
 }
 
 /// Returns the group of all channels of a user.

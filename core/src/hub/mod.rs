@@ -66,7 +66,7 @@ mod group;
 mod group_record;
 mod histogram;
 mod history;
-mod id;
+pub(crate) mod id;
 mod instruct;
 mod join;
 mod joining;
