@@ -186,6 +186,7 @@ fn the_simulation_finds_each_fault_that_is_planted() {
         below: "core/src",
         seeds: (None, None),
         faults: FAULTS,
+        rare: &[],
     };
     find_all(&plan, "core");
 }

@@ -28,6 +28,8 @@ pub struct Plan {
     /// Number of seeds without a fault, and with one; `None` is what the simulation takes by itself.
     pub seeds: (Option<u32>, Option<u32>),
     pub faults: &'static [Fault],
+    /// The seed to start from, for faults that few seeds find.
+    pub rare: &'static [(&'static str, u32)],
 }
 
 /// A copy of the crates with nothing but the simulation, in a workspace of its own.
@@ -82,8 +84,8 @@ impl<'p> Copy<'p> {
         }
     }
 
-    /// Builds and runs the simulation; returns whether it passed, and all that it printed.
-    fn simulate(&self, seeds: Option<u32>) -> (bool, String) {
+    /// Builds the simulation and runs it from a seed; returns whether it passed, and all that it printed.
+    fn simulate(&self, from: u32, seeds: Option<u32>) -> (bool, String) {
         let mut command = Command::new(env!("CARGO"));
         command
             .args(["test", "--offline", "-q"])
@@ -95,10 +97,10 @@ impl<'p> Copy<'p> {
             .env("CARGO_INCREMENTAL", "1")
             .env("RUST_BACKTRACE", "0")
             .env("SIMULATE_TRIES", "20")
+            .env("SIMULATE_FROM", from.to_string())
             .env_remove("RUSTFLAGS")
             .env_remove("SIMULATE_SEED")
-            .env_remove("SIMULATE_SEEDS")
-            .env_remove("SIMULATE_FROM");
+            .env_remove("SIMULATE_SEEDS");
         if let Some(seeds) = seeds {
             command.env("SIMULATE_SEEDS", seeds.to_string());
         }
@@ -120,7 +122,9 @@ impl<'p> Copy<'p> {
         let file = self.root.join(self.plan.below).join(fault.file);
         let right = fs::read_to_string(&file).unwrap();
         fs::write(&file, right.replace(fault.right, fault.wrong)).unwrap();
-        let (passed, text) = self.simulate(self.plan.seeds.1);
+        let rare = self.plan.rare.iter().find(|(name, _)| *name == fault.name);
+        let from = rare.map_or(0, |(_, from)| *from);
+        let (passed, text) = self.simulate(from, self.plan.seeds.1);
         fs::write(&file, right).unwrap();
         assert!(!passed, "nobody finds that {}", fault.name);
         let found = text.split("SIMULATE_SEED=").nth(1);
@@ -175,7 +179,12 @@ pub fn find_all(plan: &Plan, name: &str) {
         astray.is_empty(),
         "not exactly once in their files: {astray:#?}"
     );
-    let (passed, text) = first.simulate(plan.seeds.0);
+    let unknown = plan
+        .rare
+        .iter()
+        .find(|(name, _)| plan.faults.iter().all(|fault| fault.name != *name));
+    assert_eq!(unknown, None, "no such fault");
+    let (passed, text) = first.simulate(0, plan.seeds.0);
     assert!(passed, "the copy without a fault fails:\n{text}");
     let only = std::env::var("PLANT").unwrap_or_default();
     let faults: Vec<_> = plan
