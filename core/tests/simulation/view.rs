@@ -190,7 +190,7 @@ impl View {
         self.announced += count.unwrap_or(0);
         self.skips = self.skips.saturating_add(count.unwrap_or(u64::MAX));
         if count.is_none() {
-            self.announced = u64::MAX / 2;
+            (self.missing, self.announced) = (0, u64::MAX / 2);
         }
     }
 
