@@ -203,7 +203,11 @@ proptest! {
             let next = one.ended(Instant::ZERO, ended);
             prop_assert_eq!(next, two.ended(Instant::ZERO, ended));
             let Next::Wait(wait) = next else { panic!("stopped") };
-            let bound = |n: u32| backoff.base.saturating_mul(2u32.saturating_pow(n)).min(backoff.max);
+            // No wait is none.
+            let bound = |n: u32| {
+                let most = backoff.base.saturating_mul(2u32.saturating_pow(n)).min(backoff.max);
+                most.max(Duration::from_millis(1))
+            };
             let (low, high) = match end {
                 1 => (bound(0), bound(n + 1)),
                 3 => {
@@ -212,8 +216,6 @@ proptest! {
                 }
                 _ => (Duration::ZERO, bound(n)),
             };
-            // No wait is none.
-            let high = high.max(Duration::from_millis(1));
             prop_assert!((low..=high).contains(&wait), "{wait:?} of {low:?}..{high:?}");
         }
     }
