@@ -87,7 +87,9 @@ mod wire;
 pub use app::{IntoService, Route, Router};
 pub use client::{Client, Connecting, connect, connect_over};
 pub use server::{Accepting, Listener, Server, Upgrade, accept};
-pub use socket::{Keeper, MessageReader, MessageWriter, Messages, ReadHalf, WebSocket, WriteHalf};
+pub use socket::{
+    Keeper, MessageReader, MessageWriter, Messages, Outbox, ReadHalf, WebSocket, WriteHalf,
+};
 pub use stream::{ByteStream, Socket, Stream};
 
 pub use sansws_common::app::NoHub;

@@ -28,10 +28,12 @@ impl Unread {
         self.buffer.get(self.start..self.end).unwrap_or_default()
     }
 
-    /// Lends the unread bytes, and the memory for messages that do not arrive whole.
-    pub(crate) fn parts(&mut self) -> (&mut [u8], &mut Assembly) {
+    /// Lends the unread bytes, the memory for messages that do not arrive whole, and the start of the bytes, which is to be advanced by what
+    /// is consumed.
+    pub(crate) fn parts(&mut self) -> (&mut [u8], &mut Assembly, &mut usize) {
         let bytes = self.buffer.get_mut(self.start..self.end);
-        (bytes.unwrap_or_default(), &mut self.assembly)
+        let bytes = bytes.unwrap_or_default();
+        (bytes, &mut self.assembly, &mut self.start)
     }
 
     pub(crate) const fn assembly(&self) -> &Assembly {

@@ -1,7 +1,8 @@
 //! Instructions that one echoed message costs through the async layer, beside the bare core over the same bytes.
 //!
 //! Run: `cargo bench -p sansws-async --bench instructions`
-//! See: instructions a message for several lengths and numbers of messages in one read. The transport is in memory, and valgrind counts:
+//! See: instructions a message for several lengths and numbers of messages in one read, for a handler that receives and sends, and for one
+//! that is lent its messages (`receive_each`). The transport is in memory, and valgrind counts:
 //! a figure is exact, and a change shows however noisy the machine is. System calls and the runtime are not in it.
 //!
 //! `cargo bench -p sansws-async --bench instructions -- async 125 1 1000` echoes 1000 reads of one message of 125 bytes without
@@ -124,10 +125,22 @@ async fn echo(upgrade: Upgrade<Script>) -> Result {
     Ok(())
 }
 
+/// An echo that is lent its messages.
+async fn echo_lent(upgrade: Upgrade<Script>) -> Result {
+    let mut socket = upgrade.accept().await?;
+    socket
+        .receive_each(|message, out| out.send(message))
+        .await?;
+    Ok(())
+}
+
 /// A server's connection through the async layer, until the client is gone.
-fn through_async(batch: Vec<u8>, reads: usize) -> Outcome<()> {
+fn through_async<S>(handler: S, batch: Vec<u8>, reads: usize) -> Outcome<()>
+where
+    S: IntoService<Script>,
+{
     let options = ServerOptions::default();
-    let service = echo.into_service(&options)?;
+    let service = handler.into_service(&options)?;
     let transport = Script {
         request: REQUEST.as_bytes(),
         batch,
@@ -190,9 +203,10 @@ fn through_core(batch: &[u8], reads: usize) -> Outcome<()> {
 fn run(layer: &str, length: usize, count: usize, reads: usize) -> Outcome<()> {
     let batch = messages(length, count);
     match layer {
-        "async" => through_async(batch, reads),
+        "async" => through_async(echo, batch, reads),
+        "lent" => through_async(echo_lent, batch, reads),
         "core" => through_core(&batch, reads),
-        _ => Err("the layer is `async` or `core`".into()),
+        _ => Err("the layer is `async`, `lent` or `core`".into()),
     }
 }
 
@@ -232,12 +246,13 @@ fn main() -> Outcome<()> {
     if let [layer, length, count, reads] = arguments.as_slice() {
         return run(layer, length.parse()?, count.parse()?, reads.parse()?);
     }
-    println!("  bytes  in one read    core   async  more");
+    println!("  bytes  in one read    core   async  more    lent");
     for (length, messages) in LOADS {
-        let [core, shell] = ["core", "async"].map(|layer| per_message(layer, length, messages));
-        let (core, shell) = (core?, shell?);
+        let [core, shell, lent] =
+            ["core", "async", "lent"].map(|layer| per_message(layer, length, messages));
+        let (core, shell, lent) = (core?, shell?, lent?);
         let more = shell.saturating_sub(core);
-        println!("{length:7} {messages:12} {core:7} {shell:7} {more:5}");
+        println!("{length:7} {messages:12} {core:7} {shell:7} {more:5} {lent:7}");
     }
     Ok(())
 }

@@ -56,8 +56,8 @@ pub use server::{
 #[cfg(feature = "json")]
 pub use socket::Json;
 pub use socket::{
-    ConnectionPolicy, Counters, FromMessage, MessageReader, MessageWriter, Messages, ReadHalf,
-    SocketEvent, WebSocket, WriteHalf,
+    ConnectionPolicy, Counters, FromMessage, MessageReader, MessageWriter, Messages, Outbox,
+    ReadHalf, SocketEvent, WebSocket, WriteHalf,
 };
 pub use transport::Transport;
 

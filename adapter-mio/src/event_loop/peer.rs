@@ -13,10 +13,11 @@ use sansws_common::server::handle::ConnectionPlace;
 use sansws_common::server::verdict::{Blame, OwnConnection};
 use sansws_common::socket::counters::Counters;
 use sansws_common::socket::ending::Ending;
+use sansws_common::socket::traffic::Traffic;
 use sansws_core::close::{CloseCode, Closed};
 use sansws_core::connection::{Connection, State};
 use sansws_core::handshake::Opened;
-use sansws_core::limits::{Meter, TOO_MANY_MESSAGES, TrafficLimits, Verdict};
+use sansws_core::limits::{TOO_MANY_MESSAGES, Verdict};
 use sansws_core::message::Assembly;
 use sansws_core::time::{Duration, Instant};
 
@@ -144,17 +145,6 @@ pub(super) struct Leaving {
     pub(super) at: Instant,
     pub(super) code: CloseCode,
     pub(super) reason: &'static str,
-}
-
-/// Limits on the peer's messages, and its usage.
-#[derive(Debug)]
-pub(super) struct Traffic {
-    pub(super) limits: TrafficLimits,
-    pub(super) meter: Meter,
-    /// Nothing is received before this moment.
-    pub(super) until: Option<Instant>,
-    /// The number of discarded messages.
-    pub(super) dropped: u64,
 }
 
 #[derive(Debug, Default)]
@@ -291,7 +281,7 @@ impl Peer {
             return own;
         };
         let leaving = extras.leaving.as_ref().map(|leaving| leaving.at);
-        let until = extras.traffic.as_ref().and_then(|traffic| traffic.until);
+        let until = extras.traffic.as_ref().and_then(|traffic| traffic.until());
         [own, leaving, until].into_iter().flatten().min()
     }
 
@@ -314,7 +304,7 @@ impl Peer {
     pub(super) fn is_delayed(&self) -> bool {
         let extras = self.extras.as_ref();
         let traffic = extras.and_then(|extras| extras.traffic.as_ref());
-        traffic.is_some_and(|traffic| traffic.until.is_some())
+        traffic.is_some_and(|traffic| traffic.until().is_some())
     }
 
     /// Returns whether nothing is received for now: the application does not want it, or publications wait.
@@ -433,19 +423,15 @@ impl Peer {
         let Some(traffic) = traffic else {
             return true;
         };
-        match traffic.meter.admit(&traffic.limits, now, bytes as u64) {
+        match traffic.judge(now, bytes) {
             Verdict::Pass => true,
-            Verdict::Wait(until) => {
-                traffic.until = Some(until);
+            Verdict::Wait(_) => {
                 if let Some(connection) = self.connection_mut() {
                     connection.pause();
                 }
                 true
             }
-            Verdict::Drop => {
-                traffic.dropped += 1;
-                false
-            }
+            Verdict::Drop => false,
             Verdict::Close => {
                 let (code, reason) = TOO_MANY_MESSAGES;
                 self.start_close(now, Some(code), reason);
@@ -459,7 +445,7 @@ impl Peer {
         let is_held = self.is_held();
         if let Some(extras) = &mut self.extras {
             let traffic = extras.traffic.as_mut();
-            if traffic.is_some_and(|traffic| traffic.until.take_if(|until| *until <= now).is_some())
+            if traffic.is_some_and(|traffic| traffic.resumes(now))
                 && !is_held
                 && let Stage::Open(connection) = &mut self.stage
             {
@@ -504,7 +490,7 @@ impl Peer {
         counters.sent = counts.sent;
         counters.bytes_received = counts.bytes_received;
         counters.bytes_sent = counts.bytes_sent();
-        counters.dropped = traffic.map_or(0, |traffic| traffic.dropped);
+        counters.dropped = traffic.map_or(0, Traffic::dropped);
         counters
     }
 

@@ -11,14 +11,15 @@ use sansws_common::metrics::{RequestKind, trace};
 use sansws_common::server::answer::{counted, written};
 use sansws_common::server::scope::Head;
 use sansws_common::server::verdict::{Blame, refusal};
+use sansws_common::socket::traffic::Traffic;
 use sansws_common::{Admission, ConnectionOutcome, Scope};
 use sansws_core::connection::Connection;
 use sansws_core::handshake::{AcceptOptions, Refusal};
 use sansws_core::internal::Framing;
-use sansws_core::limits::{LIFETIME_OVER, Meter};
+use sansws_core::limits::LIFETIME_OVER;
 
 use super::opening::{ConnectionPolicy, Next, Opening};
-use super::peer::{Attached, Pending, Stage, Traffic};
+use super::peer::{Attached, Pending, Stage};
 use super::{Handler, HostRef, Loop, Served};
 
 impl Loop {
@@ -96,12 +97,7 @@ impl Loop {
             }));
         }
         if let Some(limits) = &policy.traffic {
-            peer.extras().traffic = Some(Traffic {
-                limits: limits.clone(),
-                meter: Meter::new(),
-                until: None,
-                dropped: 0,
-            });
+            peer.extras().traffic = Some(Traffic::new(limits.clone()));
         }
         Next::Open
     }

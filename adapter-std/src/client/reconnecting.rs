@@ -22,7 +22,7 @@ use sansws_core::close::{CloseCode, Closed};
 use sansws_core::dial::{Reconnect, ReconnectOptions};
 use sansws_core::error::SendError;
 use sansws_core::http::Url;
-use sansws_core::message::{Message, Payload};
+use sansws_core::message::Message;
 use sansws_core::random::Seed;
 use sansws_core::time::Instant;
 
@@ -489,10 +489,7 @@ impl Client {
         let Link::Open(socket) = &self.link else {
             return false;
         };
-        let payload = match message {
-            Message::Text(text) => Payload::Text(text),
-            Message::Binary(bytes) => Payload::Binary(bytes),
-        };
+        let payload = message.payload();
         let send =
             |connection: &mut sansws_core::connection::Connection| connection.send_payload(payload);
         let accepted = socket.shared().submit(true, false, send).is_ok();

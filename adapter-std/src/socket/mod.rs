@@ -8,8 +8,8 @@
 
 mod engine;
 mod keeper;
+mod lending;
 mod messages;
-mod received;
 mod shared;
 mod streaming;
 mod websocket;
@@ -17,6 +17,7 @@ mod websocket;
 pub(crate) use engine::{Engine, Served};
 pub use keeper::Keeper;
 pub use messages::Messages;
+pub use sansws_common::socket::outbox::Outbox;
 pub(crate) use shared::{Shared, Until};
 pub use streaming::{MessageReader, MessageWriter};
 pub use websocket::{ReadHalf, WebSocket, WriteHalf};

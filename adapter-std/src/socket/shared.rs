@@ -12,6 +12,7 @@ use sansws_common::error::{ConnectionTag, Error};
 use sansws_common::server::verdict::OwnConnection;
 use sansws_common::socket::from_message::FromMessage;
 use sansws_common::socket::read_ahead::{Control, Item};
+use sansws_common::socket::taking::{Handle, Taking};
 use sansws_core::close::CloseCode;
 use sansws_core::connection::Connection;
 use sansws_core::error::SendError;
@@ -146,7 +147,37 @@ impl<S: ByteStream> Shared<S> {
 
     /// Receives the next message or chunk. `None` is a normal end.
     pub(crate) fn receive(&self, until: Until, pieces: bool) -> Result<Option<Item>, Error> {
-        self.drive(until, true, |engine| engine.receive(pieces, Engine::next))?
+        self.receive_as(until, pieces, &mut Taking::Owned)
+    }
+
+    /// Receives the next message or chunk; a message that lies in the read buffer is taken so.
+    pub(super) fn receive_as(
+        &self,
+        until: Until,
+        pieces: bool,
+        taking: &mut Taking<'_, '_>,
+    ) -> Result<Option<Item>, Error> {
+        self.drive(until, true, |engine| {
+            engine.receive(pieces, |engine, pieces| engine.next(pieces, taking))
+        })?
+    }
+
+    /// Lends the next message, once there is room for an answer. `false` is a normal end.
+    pub(super) fn lend(&self, handle: &mut Handle<'_>) -> Result<bool, Error> {
+        let lent = self.drive(Until::Forever, true, |engine| {
+            while engine.accepts() && !engine.connection.has_room() {
+                if let Some(interest) = engine.make_room() {
+                    return Step::Wait(interest);
+                }
+            }
+            engine.receive(false, |engine, _| engine.lend_next(handle))
+        })??;
+        Ok(lent.is_some())
+    }
+
+    /// Writes answers. What prevents that, receiving tells.
+    pub(super) fn write_answers(&self) {
+        let _ = self.write_all(true);
     }
 
     /// Receives the next message or control frame. `None` is a normal end.
@@ -160,7 +191,7 @@ impl<S: ByteStream> Shared<S> {
                     if let Some(control) = engine.next_control() {
                         return Some(Err(control));
                     }
-                    match engine.next_event(pieces)? {
+                    match engine.next_event(pieces, &mut Taking::Owned)? {
                         Ok(item) if item.piece.is_none() => return Some(Ok(item.message)),
                         // The rest of a message whose reader was dropped.
                         Ok(_) => {}

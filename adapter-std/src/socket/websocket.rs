@@ -12,6 +12,7 @@ use std::time::Duration;
 use sansws_common::Json;
 use sansws_common::error::{Error, Result};
 use sansws_common::socket::read_ahead::Item;
+use sansws_common::socket::taking::Taking;
 use sansws_common::{Counters, FromMessage, SocketEvent};
 use sansws_core::close::{CloseCode, Closed};
 use sansws_core::connection::{Connection, Role};
@@ -212,6 +213,28 @@ macro_rules! reading {
                         // The rest of a message whose reader was dropped.
                         Some(Item { piece: Some(_), .. }) => {}
                         received => return Ok(received.map(|item| item.message)),
+                    }
+                }
+            }
+
+            /// Waits for the next message and receives it into the memory of an earlier one, which is replaced; returns `false` when the
+            /// peer closed normally.
+            ///
+            /// For threads that only look at their messages: nothing is allocated for a message that is no longer than one before.
+            ///
+            /// # Errors
+            /// As for [`receive`](Self::receive); the message is unchanged then.
+            pub fn receive_into(&mut self, message: &mut Message) -> Result<bool, Error> {
+                loop {
+                    let taking = &mut Taking::Into(message);
+                    match self.shared.receive_as(Until::Forever, false, taking)? {
+                        // The rest of a message whose reader was dropped.
+                        Some(Item { piece: Some(_), .. }) => {}
+                        Some(item) => {
+                            *message = item.message;
+                            return Ok(true);
+                        }
+                        None => return Ok(false),
                     }
                 }
             }

@@ -11,6 +11,7 @@ mod api;
 mod client;
 mod deadlines;
 mod layers;
+mod lending;
 mod names;
 mod nonblocking;
 mod secure;

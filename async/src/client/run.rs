@@ -18,7 +18,7 @@ use crate::socket::websocket::WebSocket;
 use crate::socket::websocket::is_closing;
 use sansws_core::close::CloseCode;
 use sansws_core::error::SendError;
-use sansws_core::message::{Message, Payload};
+use sansws_core::message::Message;
 
 /// The current activity.
 pub(super) enum Link<C: Connector> {
@@ -170,10 +170,7 @@ impl<C: Connector> Client<C> {
         let mut engine = shared.engine();
         while let Some(message) = self.queue.front() {
             ready!(engine.poll_ready(cx, WakerRole::Writer))?;
-            let payload = match message {
-                Message::Text(text) => Payload::Text(text),
-                Message::Binary(bytes) => Payload::Binary(bytes),
-            };
+            let payload = message.payload();
             engine.send_message(|connection| connection.send_payload(payload))?;
             self.queue.pop();
         }

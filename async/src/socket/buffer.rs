@@ -126,12 +126,14 @@ impl Unread {
         self.0.as_ref().map_or(&[], |held| held.bytes())
     }
 
-    /// Returns the unread bytes, and the message that they continue; `None` if it holds neither.
+    /// Returns the unread bytes, the message that they continue, and the start of the bytes, which is to be advanced by what is consumed;
+    /// `None` if it holds neither.
     #[inline]
-    pub(crate) fn parts(&mut self) -> Option<(&mut [u8], &mut Assembly)> {
+    pub(crate) fn parts(&mut self) -> Option<(&mut [u8], &mut Assembly, &mut usize)> {
         let held = &mut **self.0.as_mut()?;
         let bytes = held.buffer.get_mut(held.start..held.end);
-        Some((bytes.unwrap_or_default(), &mut held.assembly))
+        let bytes = bytes.unwrap_or_default();
+        Some((bytes, &mut held.assembly, &mut held.start))
     }
 
     /// Returns the message that is arriving, if nothing else is unread: more of it can be read directly.

@@ -13,6 +13,7 @@
 pub(crate) mod buffer;
 pub(crate) mod engine;
 pub(crate) mod exchange;
+mod lending;
 pub(crate) mod messages;
 pub(crate) mod policy;
 pub(crate) mod shared;
@@ -28,5 +29,6 @@ pub use from_message::Json;
 pub use from_message::{FromMessage, SocketEvent};
 pub use messages::Messages;
 pub use policy::ConnectionPolicy;
+pub use sansws_common::socket::outbox::Outbox;
 pub use streaming::{MessageReader, MessageWriter};
 pub use websocket::{ReadHalf, WebSocket, WriteHalf};

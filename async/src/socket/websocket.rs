@@ -225,7 +225,7 @@ macro_rules! reading {
             ) -> impl Future<Output = Result<bool, Error>> {
                 poll_fn(|cx| {
                     let mut engine = self.shared.engine();
-                    let polled = engine.poll_message(cx, WakerRole::Reader, Some(&mut *message));
+                    let polled = engine.poll_receive_into(cx, WakerRole::Reader, message);
                     polled.map_ok(|received| received.map(|received| *message = received).is_some())
                 })
             }

@@ -28,6 +28,7 @@ mod hub_link;
 mod hub_threads;
 mod large;
 mod layers;
+mod lending;
 #[cfg(feature = "test-kit")]
 mod metrics;
 mod names;

@@ -3,4 +3,7 @@
 pub mod counters;
 pub mod ending;
 pub mod from_message;
+pub mod outbox;
 pub mod read_ahead;
+pub mod taking;
+pub mod traffic;

@@ -48,10 +48,7 @@ impl Connection {
     pub fn send(&mut self, message: impl Into<Message>) -> Result<(), SendError> {
         let message = message.into();
         if message.len() < LARGE || self.is_worth_deflating(message.len()) {
-            return self.send_payload(match &message {
-                Message::Text(text) => Payload::Text(text),
-                Message::Binary(bytes) => Payload::Binary(bytes),
-            });
+            return self.send_payload(message.payload());
         }
         self.may_begin()?;
         self.write_owned(message.kind().into(), false, message.into_bytes());

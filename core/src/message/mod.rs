@@ -71,6 +71,14 @@ impl Message {
         }
     }
 
+    /// Lends its content.
+    pub const fn payload(&self) -> Payload<'_> {
+        match self {
+            Self::Text(text) => Payload::Text(text.as_str()),
+            Self::Binary(bytes) => Payload::Binary(bytes.as_slice()),
+        }
+    }
+
     /// Returns its length in bytes.
     pub const fn len(&self) -> usize {
         self.as_bytes().len()
@@ -183,6 +191,12 @@ impl<'a> From<&'a str> for Payload<'a> {
 impl<'a> From<&'a [u8]> for Payload<'a> {
     fn from(bytes: &'a [u8]) -> Self {
         Self::Binary(bytes)
+    }
+}
+
+impl<'a> From<&'a Message> for Payload<'a> {
+    fn from(message: &'a Message) -> Self {
+        message.payload()
     }
 }
 

@@ -2,6 +2,7 @@
 //! RFC 6455 sections 6, 7.1.1 and 7.1.4.
 //! Knows when to read and write; the connection interprets the bytes.
 
+mod decode;
 mod sending;
 mod served;
 mod steps;
@@ -9,7 +10,7 @@ mod traffic;
 
 pub(crate) use served::{HangUp, Served};
 pub(super) use steps::Step;
-use traffic::{ScheduledClose, Traffic};
+use traffic::ScheduledClose;
 
 use std::io::{self, IoSlice};
 use std::net::Shutdown;
@@ -21,28 +22,26 @@ use sansws_common::Counters;
 use sansws_common::error::Error;
 use sansws_common::metrics::ClosedBy;
 use sansws_common::socket::ending::Ending;
-use sansws_common::socket::read_ahead::{Control, Item, ReadAhead};
+use sansws_common::socket::read_ahead::ReadAhead;
+use sansws_common::socket::taking::Taking;
+use sansws_common::socket::traffic::Traffic;
 use sansws_core::close::{CloseCode, Closed};
-use sansws_core::connection::{Connection, Event, State, TransportAction};
+use sansws_core::connection::{Connection, State, TransportAction};
 use sansws_core::message::Assembly;
 use sansws_core::time::Instant;
 
-use super::received::Received;
 use crate::clock::now;
 use crate::poll::Interest;
 use crate::stream::ByteStream;
 use crate::unread::Unread;
 use crate::wire::Wire;
+use decode::Received;
 
 /// Number of slices in a vectored write.
 const SLICES: usize = 16;
 
 /// Maximum number of messages and chunks to read ahead, however short.
 const ITEMS_AHEAD: usize = 1024;
-
-/// Number of answers to a message that may be lost without an error, if the connection ended meanwhile: a thread that sends more has not
-/// seen the end.
-const ANSWERS: u8 = 16;
 
 /// How often a stream that is taken looks whether its keeper has let go of it.
 const LET_GO: Duration = Duration::from_millis(1);
@@ -163,85 +162,6 @@ impl<S: ByteStream> Engine<S> {
     /// A wait is over, or a call begins: there may be more input.
     pub(super) const fn may_have_input(&mut self) {
         self.flags.drained = false;
-    }
-
-    /// Returns the next message or chunk that was received; control frames for the application are kept.
-    pub(super) fn next(&mut self, pieces: bool) -> Option<Item> {
-        loop {
-            match self.next_event(pieces)? {
-                Ok(item) => return Some(item),
-                Err(control) => self.ahead.push_control(control),
-            }
-        }
-    }
-
-    /// Returns the next message or chunk that was received, or a control frame for the application.
-    pub(super) fn next_event(&mut self, pieces: bool) -> Option<Result<Item, Control>> {
-        let item = match self.ahead.pop() {
-            Some(item) => item,
-            None => loop {
-                match self.decode(pieces)? {
-                    Received::Item(item) => break item,
-                    Received::Control(control) => return Some(Err(control)),
-                    Received::Close(..) | Received::Other => {}
-                }
-            },
-        };
-        self.answers = ANSWERS;
-        self.unseen = ANSWERS;
-        Some(Ok(item))
-    }
-
-    /// Returns the next control frame for the application, if it precedes all messages.
-    pub(super) fn next_control(&mut self) -> Option<Control> {
-        self.ahead.pop_control()
-    }
-
-    /// Processes one event of the unread input; `None` when more input is needed, or none is wanted.
-    fn decode(&mut self, pieces: bool) -> Option<Received> {
-        if self.ending.is_known() || !self.wants_input() || self.unread.is_empty() {
-            return None;
-        }
-        let (input, assembly) = self.unread.parts();
-        let step = if pieces {
-            self.connection.receive_piece(now(), input, assembly)
-        } else {
-            self.connection.receive(now(), input, assembly)
-        };
-        let step = match step {
-            Ok(step) => step,
-            Err(violation) => {
-                self.unread.clear();
-                self.ending.note_violation(violation);
-                return None;
-            }
-        };
-        let consumed = step.consumed;
-        let received = match step.event {
-            Some(Event::Text(_)) if step.assembled => Some(Received::assembled(true, assembly)),
-            Some(Event::Binary(_)) if step.assembled => Some(Received::assembled(false, assembly)),
-            event => Received::of(event, self.connection.config()),
-        };
-        self.unread.consume(consumed);
-        match received {
-            Some(Received::Close(code, reason)) => {
-                self.ending.note_close(code, reason);
-                None
-            }
-            Some(Received::Item(item)) => Some(self.admit(item)),
-            received => received,
-        }
-    }
-
-    /// Counts a message, and holds it to the limits on the peer's messages.
-    fn admit(&mut self, item: Item) -> Received {
-        let whole = item.piece.is_none_or(|(_, last)| last);
-        self.counts.received += u64::from(whole);
-        if self.is_admitted(&item, whole) {
-            Received::Item(item)
-        } else {
-            Received::Other
-        }
     }
 
     /// Returns whether to read: output does not block it, and the peer is within its limits.
@@ -404,7 +324,7 @@ impl<S: ByteStream> Engine<S> {
     /// Returns when something is due, if nothing happens before.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let leaving = self.leaving.as_ref().map(|leaving| leaving.at);
-        let until = self.traffic.as_ref().and_then(|traffic| traffic.until);
+        let until = self.traffic.as_ref().and_then(|traffic| traffic.until());
         let all = [self.connection.deadline(), leaving, until];
         all.into_iter().flatten().min()
     }
@@ -439,12 +359,12 @@ impl<S: ByteStream> Engine<S> {
         let mut moved = false;
         while self.receivers == 0 {
             while self.may_read_ahead()
-                && let Some(received) = self.decode(false)
+                && let Some(received) = self.decode(false, &mut Taking::Owned)
             {
                 match received {
                     Received::Item(item) => self.ahead.push(item),
                     Received::Control(control) => self.ahead.push_control(control),
-                    Received::Close(..) | Received::Other => {}
+                    Received::Lent | Received::Other => {}
                 }
                 moved = true;
             }
@@ -506,7 +426,7 @@ impl<S: ByteStream> Engine<S> {
 
     /// Discards what is unread, except for the peer's Close.
     pub(super) fn discard(&mut self) {
-        while self.decode(true).is_some() {}
+        while self.decode(true, &mut Taking::Owned).is_some() {}
         if self.ending.is_known() {
             self.unread.clear();
         }
@@ -537,7 +457,7 @@ impl<S: ByteStream> Engine<S> {
     /// Returns its traffic.
     pub(crate) fn counters(&self) -> Counters {
         let mut counters = self.counts;
-        counters.dropped = self.traffic.as_ref().map_or(0, |traffic| traffic.dropped);
+        counters.dropped = self.traffic.as_deref().map_or(0, Traffic::dropped);
         counters
     }
 

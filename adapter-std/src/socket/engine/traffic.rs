@@ -2,27 +2,14 @@
 //! RFC 6455 sections 7.4.1 (1001, 1008) and 10.4.
 //! Knows no bytes.
 
-use sansws_common::socket::read_ahead::Item;
+use sansws_common::socket::traffic::Traffic;
 use sansws_core::close::CloseCode;
-use sansws_core::limits::{LIFETIME_OVER, Meter, TOO_MANY_MESSAGES, TrafficLimits, Verdict};
+use sansws_core::limits::{LIFETIME_OVER, TOO_MANY_MESSAGES, TrafficLimits, Verdict};
 use sansws_core::time::{Duration, Instant};
 
 use super::Engine;
 use crate::clock::now;
 use crate::stream::ByteStream;
-
-/// Limits on the peer's messages, and its usage.
-#[derive(Debug)]
-pub(super) struct Traffic {
-    limits: TrafficLimits,
-    meter: Meter,
-    /// Nothing is read before this moment.
-    pub(super) until: Option<Instant>,
-    /// The number of discarded messages.
-    pub(super) dropped: u64,
-    /// The chunks of the current message are discarded.
-    dropping: bool,
-}
 
 /// When and how to close a connection.
 #[derive(Debug)]
@@ -35,13 +22,7 @@ pub(super) struct ScheduledClose {
 impl<S: ByteStream> Engine<S> {
     /// Limits the peer's messages.
     pub(crate) fn limit(&mut self, limits: &TrafficLimits) {
-        self.traffic = Some(Box::new(Traffic {
-            limits: limits.clone(),
-            meter: Meter::new(),
-            until: None,
-            dropped: 0,
-            dropping: false,
-        }));
+        self.traffic = Some(Box::new(Traffic::new(limits.clone())));
     }
 
     /// Limits the time that it lives.
@@ -61,32 +42,26 @@ impl<S: ByteStream> Engine<S> {
         }
     }
 
-    /// Returns whether to pass a message or a chunk on. A message that passed once continues to pass.
-    pub(super) fn is_admitted(&mut self, item: &Item, whole: bool) -> bool {
-        let Some(traffic) = self.traffic.as_deref_mut() else {
-            return true;
-        };
-        let Traffic { limits, meter, .. } = traffic;
-        let (now, bytes) = (now(), item.message.len() as u64);
-        let verdict = match item.piece {
-            None | Some((true, _)) => meter.admit(limits, now, bytes),
-            Some(_) if traffic.dropping => Verdict::Drop,
-            Some(_) => meter
-                .more(limits, now, bytes)
-                .map_or(Verdict::Pass, Verdict::Wait),
-        };
-        traffic.dropping = verdict == Verdict::Drop && !whole;
+    /// Holds decoded data to the limits on the peer's messages, and does what the verdict demands. Returns whether to pass it on.
+    pub(super) fn admits(&mut self, length: usize, first: bool, last: bool) -> bool {
+        match self.traffic.as_deref_mut() {
+            Some(traffic) => {
+                let verdict = traffic.judge_piece(now(), length, first, last);
+                self.follow(verdict)
+            }
+            None => true,
+        }
+    }
+
+    /// Does what a verdict demands; returns whether the data is passed on.
+    pub(super) fn follow(&mut self, verdict: Verdict) -> bool {
         match verdict {
             Verdict::Pass => true,
-            Verdict::Wait(until) => {
-                traffic.until = Some(until);
+            Verdict::Wait(_) => {
                 self.connection.pause();
                 true
             }
-            Verdict::Drop => {
-                traffic.dropped += u64::from(whole);
-                false
-            }
+            Verdict::Drop => false,
             Verdict::Close => {
                 let (code, reason) = TOO_MANY_MESSAGES;
                 self.start_close(Some(code), reason);
@@ -97,16 +72,14 @@ impl<S: ByteStream> Engine<S> {
 
     /// While closing, we wait for the peer's Close, and not long.
     pub(super) fn is_delayed(&self) -> bool {
-        let delayed = |traffic: &Traffic| traffic.until.is_some();
+        let delayed = |traffic: &Traffic| traffic.until().is_some();
         self.connection.is_open() && self.traffic.as_deref().is_some_and(delayed)
     }
 
     /// Resumes reading when the time has come.
     pub(super) fn go_on_if_due(&mut self, now: Instant) -> bool {
-        let due = self
-            .traffic
-            .as_mut()
-            .is_some_and(|traffic| traffic.until.take_if(|until| *until <= now).is_some());
+        let traffic = self.traffic.as_mut();
+        let due = traffic.is_some_and(|traffic| traffic.resumes(now));
         if due {
             self.connection.resume(now);
             self.may_have_input();

@@ -2,6 +2,7 @@
 //! RFC 6455 sections 6, 7.1.1 and 7.1.4.
 //! Knows when to read, write and sleep; the connection interprets the bytes.
 
+mod decode;
 mod flush;
 mod hub_delivery;
 mod pump;
@@ -15,18 +16,21 @@ use crate::error::{Error, Result};
 use crate::hub::HubAttachment;
 use crate::socket::buffer::{READS, Unread};
 use crate::socket::from_message::SocketEvent;
-use crate::socket::read_ahead::{Control, Item, ReadAhead};
+use crate::socket::read_ahead::{Item, ReadAhead};
 use crate::socket::wakers::{WakerRole, Wakers};
 use crate::transport::Transport;
 use sansws_core::close::CloseCode;
-use sansws_core::connection::{Connection, Event, State};
-use sansws_core::message::{Message, Payload};
+use sansws_core::connection::{Connection, State};
+use sansws_core::message::Message;
 use sansws_core::time::Instant;
 
+use decode::Got;
 use sansws_common::socket::ending::Ending;
-use send::ANSWERS;
+use sansws_common::socket::outbox::ANSWERS;
+use sansws_common::socket::taking::{Handle, Taking};
+use sansws_common::socket::traffic::Traffic;
 pub use traffic::Counters;
-use traffic::{Counts, ReportedCounters, ScheduledClose, Sent, Traffic};
+use traffic::{Counts, ReportedCounters, ScheduledClose, Sent};
 
 /// Number of unsent bytes at which gathering stops.
 const GATHERED: usize = 64 << 10;
@@ -97,21 +101,6 @@ struct Flags {
     hurried: bool,
     /// A stream of messages has returned its last item.
     over: bool,
-    /// The chunks of the current message are discarded.
-    dropping: bool,
-}
-
-/// The result of a reading step.
-enum Got {
-    Message(Message),
-    /// A chunk of a message: `first`, `last`.
-    Piece(Message, bool, bool),
-    /// A control frame for the application.
-    Control(Control),
-    /// Another control frame, or discarded data.
-    Other,
-    /// More input is needed.
-    Nothing,
 }
 
 /// A chunk of a message, owned.
@@ -167,24 +156,63 @@ impl<T: Transport> Engine<T> {
         cx: &Context<'_>,
         role: WakerRole,
     ) -> Poll<Result<Option<Message>, Error>> {
-        self.poll_message(cx, role, None)
+        self.poll_message(cx, role, &mut Taking::Owned)
     }
 
-    /// Receives the next message, in the memory of `spare` if it must be copied; this is untouched until there is one.
-    pub(crate) fn poll_message(
+    /// Receives the next message into the memory of `spare` if it must be copied; this is untouched until there is one.
+    pub(crate) fn poll_receive_into(
         &mut self,
         cx: &Context<'_>,
         role: WakerRole,
-        mut spare: Option<&mut Message>,
+        spare: &mut Message,
+    ) -> Poll<Result<Option<Message>, Error>> {
+        self.poll_message(cx, role, &mut Taking::Into(spare))
+    }
+
+    fn poll_message(
+        &mut self,
+        cx: &Context<'_>,
+        role: WakerRole,
+        taking: &mut Taking<'_, '_>,
     ) -> Poll<Result<Option<Message>, Error>> {
         loop {
-            match ready!(self.poll_got(cx, role, false, spare.as_deref_mut()))? {
+            match ready!(self.poll_got(cx, role, false, taking))? {
                 Some(Got::Message(message)) => return Poll::Ready(Ok(Some(message))),
                 Some(Got::Control(control)) => self.ahead.push_control(control),
                 // The rest of a message whose reader was dropped.
-                Some(Got::Piece(..) | Got::Other | Got::Nothing) => {}
+                Some(Got::Piece(..) | Got::Lent | Got::Other | Got::Nothing) => {}
                 None => return Poll::Ready(Ok(None)),
             }
+        }
+    }
+
+    /// Lends the next message, once there is room for an answer. `false` is a normal end. Output that is not much yet is left to the next call,
+    /// or to [`flush_if_due`](Self::flush_if_due).
+    pub(crate) fn poll_lend(
+        &mut self,
+        cx: &Context<'_>,
+        role: WakerRole,
+        handle: &mut Handle<'_>,
+    ) -> Poll<Result<bool, Error>> {
+        loop {
+            if self.accepts() && !self.connection.has_room() {
+                // What else it would say, receiving says too.
+                let _ = ready!(self.poll_ready_to_answer(cx, role));
+            }
+            match ready!(self.poll_got(cx, role, false, &mut Taking::Lent(handle)))? {
+                Some(Got::Message(message)) => self.lend(&message, handle),
+                Some(Got::Lent) => {}
+                Some(Got::Control(control)) => {
+                    self.ahead.push_control(control);
+                    continue;
+                }
+                Some(Got::Piece(..) | Got::Other | Got::Nothing) => continue,
+                None => return Poll::Ready(Ok(false)),
+            }
+            if self.connection.queued() >= GATHERED {
+                let _ = self.poll_flush(cx, role);
+            }
+            return Poll::Ready(Ok(true));
         }
     }
 
@@ -198,10 +226,10 @@ impl<T: Transport> Engine<T> {
             if let Some(control) = self.ahead.pop_control() {
                 return Poll::Ready(Ok(Some(control.into())));
             }
-            match ready!(self.poll_got(cx, role, false, None))? {
+            match ready!(self.poll_got(cx, role, false, &mut Taking::Owned))? {
                 Some(Got::Message(message)) => return Poll::Ready(Ok(Some(message.into()))),
                 Some(Got::Control(control)) => return Poll::Ready(Ok(Some(control.into()))),
-                Some(Got::Piece(..) | Got::Other | Got::Nothing) => {}
+                Some(Got::Piece(..) | Got::Lent | Got::Other | Got::Nothing) => {}
                 None => return Poll::Ready(Ok(None)),
             }
         }
@@ -215,7 +243,7 @@ impl<T: Transport> Engine<T> {
         begin: bool,
     ) -> Poll<Result<Option<Part>, Error>> {
         loop {
-            match ready!(self.poll_got(cx, role, true, None))? {
+            match ready!(self.poll_got(cx, role, true, &mut Taking::Owned))? {
                 Some(Got::Message(message)) => {
                     return Poll::Ready(Ok(Some(Part {
                         message,
@@ -227,18 +255,19 @@ impl<T: Transport> Engine<T> {
                     return Poll::Ready(Ok(Some(Part { message, last })));
                 }
                 Some(Got::Control(control)) => self.ahead.push_control(control),
-                Some(Got::Other | Got::Nothing) => {}
+                Some(Got::Lent | Got::Other | Got::Nothing) => {}
                 None => return Poll::Ready(Ok(None)),
             }
         }
     }
 
+    #[inline]
     fn poll_got(
         &mut self,
         cx: &Context<'_>,
         role: WakerRole,
         pieces: bool,
-        mut spare: Option<&mut Message>,
+        taking: &mut Taking<'_, '_>,
     ) -> Poll<Result<Option<Got>, Error>> {
         loop {
             // A receiver that always gets a message never waits: give other tasks a turn.
@@ -252,9 +281,11 @@ impl<T: Transport> Engine<T> {
                 })));
             }
             if !self.unread.is_empty() && !self.is_ended() && self.wants_input() {
-                match self.decode(pieces, spare.as_deref_mut()) {
+                match self.decode(pieces, taking) {
                     Got::Nothing => {}
                     Got::Other => continue,
+                    // Its answers are counted already.
+                    Got::Lent => return Poll::Ready(Ok(Some(Got::Lent))),
                     got => {
                         self.sent.messages += 1;
                         (self.answers, self.unseen) = (ANSWERS, ANSWERS);
@@ -365,69 +396,6 @@ impl<T: Transport> Engine<T> {
         Poll::Ready(())
     }
 
-    /// Processes one event of the unread input. A message that must be copied takes the memory of `spare`.
-    fn decode(&mut self, pieces: bool, spare: Option<&mut Message>) -> Got {
-        let clock = || self.transport.now();
-        if let Some((count, assembly)) = self.unread.take_direct() {
-            let step = self
-                .connection
-                .receive_direct_timed(&clock, assembly, count);
-            if step.assembled {
-                let got = Got::Message(Message::Binary(assembly.take_bytes()));
-                return if self.admits(&got) { got } else { Got::Other };
-            }
-        }
-        let Some((input, assembly)) = self.unread.parts() else {
-            return Got::Nothing;
-        };
-        let step = self
-            .connection
-            .receive_timed(&clock, input, assembly, pieces);
-        let step = match step {
-            Ok(step) => step,
-            Err(violation) => {
-                self.unread.clear();
-                self.note_violation(violation);
-                return Got::Nothing;
-            }
-        };
-        let (consumed, assembled) = (step.consumed, step.assembled);
-        let got = match step.event {
-            None => Got::Nothing,
-            Some(Event::Text(_)) if assembled => Got::Message(Message::Text(assembly.take_text())),
-            Some(Event::Binary(_)) if assembled => {
-                Got::Message(Message::Binary(assembly.take_bytes()))
-            }
-            Some(Event::Text(text)) => Got::Message(owned(Payload::Text(text), spare)),
-            Some(Event::Binary(bytes)) => Got::Message(owned(Payload::Binary(bytes), spare)),
-            Some(Event::Piece(piece)) => {
-                Got::Piece(piece.payload.to_message(), piece.first, piece.last)
-            }
-            Some(Event::Ping(bytes)) if self.connection.config().keeps_control_frames() => {
-                Got::Control(Control::Ping(bytes.into()))
-            }
-            Some(Event::Pong(bytes)) if self.connection.config().keeps_control_frames() => {
-                Got::Control(Control::Pong(bytes.into()))
-            }
-            Some(Event::Ping(_) | Event::Pong(_)) => Got::Other,
-            Some(Event::Close(close)) => {
-                let (code, reason) = (close.code, String::from(close.reason));
-                self.note_close(code, reason);
-                Got::Nothing
-            }
-        };
-        self.unread.consume(consumed);
-        if self.admits(&got) { got } else { Got::Other }
-    }
-
-    /// Counts what was received, and returns whether the limits of traffic admit it.
-    #[inline]
-    fn admits(&mut self, got: &Got) -> bool {
-        let whole = matches!(got, Got::Message(_) | Got::Piece(_, _, true));
-        self.counts.received += u64::from(whole);
-        self.rare.is_none() || self.admit(got, whole)
-    }
-
     /// Handles timers: ready when something expired.
     fn poll_alarm(&mut self, cx: &Context<'_>, role: WakerRole) -> Poll<()> {
         let joint = self.wakers.enter(role, cx);
@@ -487,7 +455,9 @@ impl<T: Transport> Engine<T> {
     /// Completes the close: both Close frames, then the end of TCP, each within its timeout.
     pub(crate) fn poll_close(&mut self, cx: &mut Context<'_>, role: WakerRole) -> Poll<()> {
         loop {
-            while !self.unread.is_empty() && !matches!(self.decode(true, None), Got::Nothing) {}
+            while !self.unread.is_empty()
+                && !matches!(self.decode(true, &mut Taking::Owned), Got::Nothing)
+            {}
             let _ = self.poll_flush(cx, role);
             if self.is_over() {
                 if !self.flags.shut {
@@ -503,15 +473,6 @@ impl<T: Transport> Engine<T> {
             ready!(self.poll_alarm(cx, role));
         }
     }
-}
-
-/// Copies a payload, into memory that is there if some is.
-fn owned(payload: Payload<'_>, spare: Option<&mut Message>) -> Message {
-    let Some(spare) = spare else {
-        return payload.to_message();
-    };
-    spare.assign(payload);
-    std::mem::replace(spare, Message::Binary(Vec::new()))
 }
 
 #[cfg(test)]

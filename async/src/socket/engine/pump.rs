@@ -4,10 +4,12 @@
 
 use std::task::Context;
 
-use crate::socket::engine::{Engine, Got};
+use crate::socket::engine::Engine;
+use crate::socket::engine::decode::Got;
 use crate::socket::read_ahead::Item;
 use crate::socket::wakers::WakerRole;
 use crate::transport::Transport;
+use sansws_common::socket::taking::Taking;
 use sansws_core::message::Assembly;
 
 /// Maximum number of messages and chunks to read ahead, however short.
@@ -60,7 +62,7 @@ impl<T: Transport> Engine<T> {
             && !self.unread.is_empty()
             && self.may_read_ahead()
         {
-            match self.decode(false, None) {
+            match self.decode(false, &mut Taking::Owned) {
                 Got::Message(message) => self.ahead.push(Item {
                     message,
                     piece: None,
@@ -70,7 +72,7 @@ impl<T: Transport> Engine<T> {
                     piece: Some((first, last)),
                 }),
                 Got::Control(control) => self.ahead.push_control(control),
-                Got::Other => {}
+                Got::Lent | Got::Other => {}
                 Got::Nothing => break,
             }
             moved = true;

@@ -4,7 +4,7 @@
 
 use std::task::{Context, Poll, ready};
 
-use crate::socket::buffer;
+use crate::socket::engine::decode::lend_buffer;
 use crate::socket::engine::{Engine, Error, GATHERED, Result};
 use crate::socket::wakers::WakerRole;
 use crate::transport::Transport;
@@ -17,10 +17,6 @@ const UNLOOKED: u8 = 32;
 
 /// Minimum time between two checks of the input, unless there were that many sends.
 const LOOK_EVERY: Duration = Duration::from_millis(1);
-
-/// Number of answers to a message that may be lost without an error, if the connection ended meanwhile: a task that sends more has not seen
-/// the end.
-pub(super) const ANSWERS: u8 = 16;
 
 impl<T: Transport> Engine<T> {
     /// Waits until a message would be accepted.
@@ -44,6 +40,7 @@ impl<T: Transport> Engine<T> {
         self.poll_accepting(cx, role, true)
     }
 
+    #[inline]
     fn poll_accepting(
         &mut self,
         cx: &Context<'_>,
@@ -163,18 +160,11 @@ impl<T: Transport> Engine<T> {
             self.answers -= 1;
             return Ok(());
         }
-        if self.connection.queued() == 0
-            && let Some(buffer) = self.connection.lend(buffer::take_writer())
-        {
-            buffer::give_writer(buffer);
+        if self.connection.queued() == 0 {
+            lend_buffer(&mut self.connection);
         }
         let sent = send(&mut self.connection);
-        if sent.is_ok()
-            && self.connection.queued() == 0
-            && let Some(buffer) = self.connection.reclaim()
-        {
-            buffer::give_writer(buffer);
-        }
+        self.reclaim_unused();
         sent?;
         self.answers = 0;
         Ok(())
@@ -192,6 +182,7 @@ impl<T: Transport> Engine<T> {
     }
 
     /// After a send: writes the output, unless that happens at the end of this turn anyway, together with other output.
+    #[inline]
     pub(crate) fn flush_if_due(&mut self, cx: &Context<'_>) {
         // Only a driver is certain to run later, and only in its own task before anyone waits.
         let gathers = self.flags.driven && self.wakers.are_one(cx);

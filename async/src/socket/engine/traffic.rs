@@ -4,12 +4,13 @@
 
 use std::task::{Context, Poll};
 
-use crate::socket::engine::{Engine, Got};
+use crate::socket::engine::Engine;
 use crate::socket::policy::ConnectionPolicy;
 use crate::transport::Transport;
 pub use sansws_common::Counters;
+use sansws_common::socket::traffic::Traffic;
 use sansws_core::close::CloseCode;
-use sansws_core::limits::{LIFETIME_OVER, Meter, TOO_MANY_MESSAGES, TrafficLimits, Verdict};
+use sansws_core::limits::{LIFETIME_OVER, TOO_MANY_MESSAGES, Verdict};
 use sansws_core::time::{Duration, Instant};
 
 /// The [`Counters`] of the connection, without dropped messages: their count lies with the limits.
@@ -38,19 +39,6 @@ pub(super) struct ReportedCounters {
 fn grown(reported: &mut u32, now: u64) -> u64 {
     let now = now as u32;
     u64::from(now.wrapping_sub(std::mem::replace(reported, now)))
-}
-
-/// Limits on the peer's messages, and its usage.
-#[derive(Debug)]
-pub(super) struct Traffic {
-    limits: TrafficLimits,
-    meter: Meter,
-    /// Nothing is read before this moment.
-    until: Option<Instant>,
-    /// The number of discarded messages.
-    dropped: u64,
-    /// The number of those that were not reported yet.
-    unreported: u64,
 }
 
 /// The messages sent in one turn of a handler. If a peer reads as fast as we write, the handler never waits, so other tasks must get their
@@ -83,7 +71,7 @@ impl<T: Transport> Engine<T> {
         counters.sent = self.counts.sent;
         counters.bytes_received = self.counts.bytes_received;
         counters.bytes_sent = self.counts.bytes_sent;
-        counters.dropped = self.traffic().map_or(0, |traffic| traffic.dropped);
+        counters.dropped = self.traffic().map_or(0, Traffic::dropped);
         counters
     }
 
@@ -98,7 +86,7 @@ impl<T: Transport> Engine<T> {
     /// Returns its traffic since the last call.
     pub(crate) fn unreported(&mut self) -> Counters {
         let dropped = self.traffic_mut();
-        let dropped = dropped.map_or(0, |traffic| std::mem::take(&mut traffic.unreported));
+        let dropped = dropped.map_or(0, Traffic::take_unreported);
         let (reported, now) = (&mut self.reported, &self.counts);
         let mut counters = Counters::default();
         counters.received = grown(&mut reported.received, now.received);
@@ -141,13 +129,7 @@ impl<T: Transport> Engine<T> {
     /// Limits the peer's messages, and the lifetime of the connection.
     pub(crate) fn obey(&mut self, policy: &ConnectionPolicy) {
         if let Some(limits) = &policy.traffic {
-            self.rare_mut().traffic = Some(Box::new(Traffic {
-                limits: limits.clone(),
-                meter: Meter::new(),
-                until: None,
-                dropped: 0,
-                unreported: 0,
-            }));
+            self.rare_mut().traffic = Some(Box::new(Traffic::new(limits.clone())));
         }
         if let Some(hub) = &policy.hub {
             self.set_hub(hub);
@@ -158,43 +140,26 @@ impl<T: Transport> Engine<T> {
         }
     }
 
-    /// Checks decoded data, the end of a message if `whole`; returns whether to pass it on. A message that passed once continues to
-    /// pass.
-    pub(super) fn admit(&mut self, got: &Got, whole: bool) -> bool {
-        let Some(rare) = &mut self.rare else {
-            return true;
-        };
-        let Some(traffic) = rare.traffic.as_deref_mut() else {
-            return true;
-        };
+    /// Holds decoded data to the limits on the peer's messages, and does what the verdict demands. Returns whether to pass it on.
+    pub(super) fn admit(&mut self, length: usize, first: bool, last: bool) -> bool {
         let now = self.transport.now();
-        let Traffic { limits, meter, .. } = traffic;
-        let verdict = match got {
-            Got::Message(message) | Got::Piece(message, true, _) => {
-                meter.admit(limits, now, message.len() as u64)
-            }
-            Got::Piece(message, ..) if !self.flags.dropping => meter
-                .more(limits, now, message.len() as u64)
-                .map_or(Verdict::Pass, Verdict::Wait),
-            Got::Piece(..) => Verdict::Drop,
-            Got::Control(_) | Got::Other | Got::Nothing => Verdict::Pass,
+        let verdict = match self.traffic_mut() {
+            Some(traffic) => traffic.judge_piece(now, length, first, last),
+            None => return true,
         };
-        // Control frames and pauses may come between the chunks of a message.
-        if let Got::Piece(_, _, last) = got {
-            self.flags.dropping = verdict == Verdict::Drop && !last;
-        }
+        self.follow(verdict)
+    }
+
+    /// Does what a verdict demands; returns whether the data is passed on.
+    #[inline]
+    pub(super) fn follow(&mut self, verdict: Verdict) -> bool {
         match verdict {
             Verdict::Pass => true,
-            Verdict::Wait(until) => {
-                traffic.until = Some(until);
+            Verdict::Wait(_) => {
                 self.connection.pause();
                 true
             }
-            Verdict::Drop => {
-                traffic.dropped += u64::from(whole);
-                traffic.unreported += u64::from(whole);
-                false
-            }
+            Verdict::Drop => false,
             Verdict::Close => {
                 let (code, reason) = TOO_MANY_MESSAGES;
                 self.start_close(Some(code), reason);
@@ -210,7 +175,7 @@ impl<T: Transport> Engine<T> {
 
     /// While closing, we wait for the peer's Close, and not long.
     fn is_delayed(&self) -> bool {
-        let delayed = |traffic: &Traffic| traffic.until.is_some();
+        let delayed = |traffic: &Traffic| traffic.until().is_some();
         self.connection.is_open() && self.traffic().is_some_and(delayed)
     }
 
@@ -219,7 +184,7 @@ impl<T: Transport> Engine<T> {
             return self.connection.deadline();
         };
         let leaving = rare.leaving.as_ref().map(|leaving| leaving.at);
-        let until = rare.traffic.as_ref().and_then(|traffic| traffic.until);
+        let until = rare.traffic.as_ref().and_then(|traffic| traffic.until());
         let all = [self.connection.deadline(), leaving, until];
         all.into_iter().flatten().min()
     }
@@ -228,7 +193,7 @@ impl<T: Transport> Engine<T> {
     pub(super) fn go_on_if_due(&mut self, now: Instant) -> bool {
         let due = self
             .traffic_mut()
-            .is_some_and(|traffic| traffic.until.take_if(|until| *until <= now).is_some());
+            .is_some_and(|traffic| traffic.resumes(now));
         if due {
             self.connection.resume(now);
         }

@@ -172,6 +172,26 @@ fn each_server_takes_floods_alike() {
     assert!(found.is_empty(), "{}", found.concat());
 }
 
+/// A message that is lent leads to what one leads to that is received.
+#[test]
+fn each_server_answers_alike_when_messages_are_lent() {
+    let lent = |setup: Setup| Setup {
+        lends: true,
+        ..setup
+    };
+    let opened: Vec<_> = scripts()
+        .into_iter()
+        .filter(|script| script.says.concat().windows(5).any(|part| part == b"/echo"))
+        .collect();
+    assert!(opened.len() > 30, "{}", opened.len());
+    let mut found = differences(&lent(Setup::default()), None, &opened);
+    found.extend(differences(&lent(Setup::default()), None, &floods()));
+    for outcome in [LimitAction::Drop, LimitAction::Close] {
+        found.extend(differences(&lent(limited(outcome)), None, &floods()));
+    }
+    assert!(found.is_empty(), "{}", found.concat());
+}
+
 /// What ends by a time that is over.
 #[test]
 fn each_server_loses_patience_alike() {

@@ -28,6 +28,8 @@ pub struct Setup {
     pub max_connections: Option<usize>,
     pub tls: Option<Arc<ServerConfig>>,
     pub proxied: bool,
+    /// Its echo is lent messages; except on mio, which always lends them.
+    pub lends: bool,
     /// It drains before anybody comes.
     pub drains: bool,
     /// It shuts down over this time, while the peer waits for an answer.
@@ -76,8 +78,18 @@ macro_rules! on_runtime {
         async move {
             use $ws::{Result, Router, Scope, Server, Upgrade};
 
-            async fn echo(upgrade: Upgrade) -> Result {
+            async fn echo(upgrade: Upgrade, lends: bool) -> Result {
                 let mut socket = upgrade.accept().await?;
+                if lends {
+                    let first = socket.receive_with(|message, out| out.send(message));
+                    if let Some(sent) = first.await? {
+                        sent?;
+                        socket
+                            .receive_each(|message, out| out.send(message))
+                            .await?;
+                    }
+                    return Ok(());
+                }
                 while let Some(message) = socket.receive().await? {
                     socket.send(message).await?;
                 }
@@ -116,8 +128,9 @@ macro_rules! on_runtime {
             async fn page_panics(_: Scope) -> Result<Response> {
                 panic!("on purpose")
             }
+            let lends = $setup.lends;
             let router = Router::new()
-                .route("/echo", echo)
+                .route("/echo", move |upgrade| echo(upgrade, lends))
                 .route("/breaks", breaks)
                 .route("/panics", panics)
                 .route("/fails", fails)
@@ -138,8 +151,15 @@ macro_rules! on_runtime {
 fn on_std(setup: &Setup, tell: impl FnOnce((SocketAddr, ServerHandle))) -> Result<(), Error> {
     use sansws_std::{Listener, Result, Router, Scope, Server, Upgrade};
 
-    fn echo(upgrade: Upgrade) -> Result {
+    fn echo(upgrade: Upgrade, lends: bool) -> Result {
         let mut socket = upgrade.accept()?;
+        if lends {
+            if let Some(sent) = socket.receive_with(|message, out| out.send(message))? {
+                sent?;
+                socket.receive_each(|message, out| out.send(message))?;
+            }
+            return Ok(());
+        }
         while let Some(message) = socket.receive()? {
             socket.send(message)?;
         }
@@ -160,8 +180,9 @@ fn on_std(setup: &Setup, tell: impl FnOnce((SocketAddr, ServerHandle))) -> Resul
         let response = Response::text(403, "no entry\n").with("X-Why", "test");
         Ok(upgrade.reject(response)?)
     }
+    let lends = setup.lends;
     let router = Router::new()
-        .route("/echo", echo)
+        .route("/echo", move |upgrade| echo(upgrade, lends))
         .route("/breaks", breaks)
         .route("/panics", panics)
         .route("/fails", fails)

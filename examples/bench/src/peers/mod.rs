@@ -74,6 +74,8 @@ pub(crate) const PEERS: &[Peer] = &[
     Peer::websocket("sansws-mio-router", TCP_MIO, sansws_mio::serve_router),
     Peer::websocket("sansws-tokio", TCP_TOKIO, sansws_tokio::serve).modes(ALL),
     Peer::websocket("sansws-smol", TCP_SMOL, sansws_smol::serve).modes(ALL),
+    Peer::websocket("sansws-tokio-lent", TCP_TOKIO, sansws_tokio::serve_lent).modes(ALL),
+    Peer::websocket("sansws-smol-lent", TCP_SMOL, sansws_smol::serve_lent).modes(ALL),
     Peer::websocket("sansws-tokio-router", TCP_TOKIO, sansws_tokio::serve_router),
     Peer::websocket("sansws-smol-router", TCP_SMOL, sansws_smol::serve_router),
     Peer::websocket("tokio-tungstenite", TCP_TOKIO, tokio_tungstenite::serve).modes(&[Mode::Tls]),

@@ -16,6 +16,11 @@ pub(super) fn serve(listener: TcpListener, mode: Mode) -> ServeResult {
     run(listener, mode, echo)
 }
 
+/// Serves a handler that is lent its messages.
+pub(super) fn serve_lent(listener: TcpListener, mode: Mode) -> ServeResult {
+    run(listener, mode, echo_lent)
+}
+
 /// Serves the handler behind a router with other routes, layers and limits.
 pub(super) fn serve_router(listener: TcpListener, mode: Mode) -> ServeResult {
     run(listener, mode, router())
@@ -80,5 +85,13 @@ async fn echo(upgrade: Upgrade) -> Result {
     while let Some(message) = socket.receive().await? {
         socket.send(message).await?;
     }
+    Ok(())
+}
+
+async fn echo_lent(upgrade: Upgrade) -> Result {
+    let mut socket = upgrade.accept().await?;
+    socket
+        .receive_each(|message, out| out.send(message))
+        .await?;
     Ok(())
 }
