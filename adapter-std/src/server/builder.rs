@@ -31,6 +31,9 @@ const CONNECTIONS: usize = 1_024;
 /// How long accepting pauses after an error such as too many open files or threads.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// How long threads have to notice that their connections were dropped. Those that do not use them never do.
+const NOTICE: Duration = Duration::from_secs(1);
+
 /// How often a server that drains looks whether it should stop at once.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -130,8 +133,8 @@ impl Server {
     ///
     /// [`ServerHandle::drain`] shuts the server down gradually, with 1012; [`ServerHandle::close`] at once, with 1001. It then stops
     /// accepting, and [`serve`](Self::serve) returns once all connections, or their
-    /// [`shutdown`](sansws_core::config::Timeouts::shutdown) time, have ended. A thread whose handler does not use its connection
-    /// cannot be stopped, and goes on.
+    /// [`shutdown`](sansws_core::config::Timeouts::shutdown) time, have ended; after [`ServerHandle::drop_all`], within a second. A thread
+    /// whose handler does not use its connection cannot be stopped, and goes on.
     pub fn handle(&mut self) -> ServerHandle {
         let most = self.options.max_connections;
         self.handle
@@ -163,9 +166,14 @@ impl Server {
         };
         accept(self.listeners, &handle, &starting);
         // What is left gets its time, and is then dropped.
-        let deadline = now() + options.config.timeouts.shutdown;
+        let mut deadline = now() + options.config.timeouts.shutdown;
         let waker = Waker::from(Arc::new(Unpark(thread::current())));
+        let _dropping = handle.on_shutdown(waker.clone());
+        let mut dropped = None;
         while handle.poll_empty(&Context::from_waker(&waker)).is_pending() {
+            if handle.is_dropping() {
+                deadline = deadline.min(*dropped.get_or_insert_with(|| now() + NOTICE));
+            }
             let left = deadline.since(now());
             if left.is_zero() {
                 handle.drop_all();

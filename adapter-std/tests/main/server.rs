@@ -356,6 +356,64 @@ fn what_does_not_end_in_time_is_dropped() {
 }
 
 #[test]
+fn a_call_after_all_connections_were_dropped_meets_the_end() {
+    let (tell, accepted) = channel();
+    let (go_on, wait) = channel();
+    let (told, result) = channel();
+    let ends = std::sync::Mutex::new((tell, wait, told));
+    let mut server = Running::new(move |upgrade: Upgrade| {
+        let (tell, wait, told) = &*ends.lock().unwrap();
+        let mut socket = upgrade.accept()?;
+        tell.send(()).unwrap();
+        wait.recv().unwrap();
+        told.send(socket.try_receive().unwrap_err().to_string())
+            .unwrap();
+        Ok(())
+    });
+    let _peer = raw_client(server.address);
+    accepted.recv().unwrap();
+    server.handle.drain(Duration::MAX);
+    server.handle.drop_all();
+    go_on.send(()).unwrap();
+    assert_eq!(result.recv().unwrap(), "the connection was lost (1006)");
+    server.join();
+}
+
+#[test]
+fn a_handler_that_does_not_use_its_connection_does_not_hold_up_a_server_that_drops_all() {
+    let config = Config {
+        timeouts: Timeouts {
+            shutdown: Duration::MAX,
+            ..Timeouts::default()
+        },
+        ..Config::default()
+    };
+    let (tell, accepted) = channel();
+    let (go_on, wait) = channel::<()>();
+    let ends = std::sync::Mutex::new((tell, wait));
+    let service = move |upgrade: Upgrade| {
+        let _socket = upgrade.accept()?;
+        let (tell, wait) = &*ends.lock().unwrap();
+        tell.send(()).unwrap();
+        let _ = wait.recv();
+        Ok(())
+    };
+    let mut server = Running::with(service, ServerOptions::default().config(config));
+    let _peer = raw_client(server.address);
+    accepted.recv().unwrap();
+    server.handle.drop_all();
+    let handle = server.handle.clone();
+    let (tell, ended) = channel();
+    std::thread::spawn(move || {
+        server.join();
+        tell.send(handle.open()).unwrap();
+    });
+    let open = ended.recv_timeout(Duration::from_secs(60));
+    drop(go_on);
+    assert_eq!(open, Ok(1));
+}
+
+#[test]
 fn limits_on_traffic_and_on_the_lifetime() {
     let limited = TrafficLimits {
         messages: Some(Rate::new(2, Duration::from_secs(3_600))),

@@ -298,7 +298,10 @@ impl<S: ByteStream> Engine<S> {
 
     /// Does what is due. Returns whether anything happened.
     pub(super) fn tick(&mut self) -> bool {
-        self.obey_server();
+        if self.obey_server() {
+            // Nothing would wake a call that waited for the socket now.
+            return true;
+        }
         let Some(deadline) = self.deadline() else {
             return false;
         };

@@ -51,23 +51,24 @@ impl Served {
 }
 
 impl<S: ByteStream> Engine<S> {
-    /// Does what the server wants: a shutdown closes the connection, at once or later.
-    pub(super) fn obey_server(&mut self) {
+    /// Does what the server wants: a shutdown closes the connection, at once or later. Returns whether it cut the connection off.
+    pub(super) fn obey_server(&mut self) -> bool {
         let Some(served) = &self.served else {
-            return;
+            return false;
         };
         let Some(permit) = served.permit.upgrade() else {
-            return;
+            return false;
         };
         permit.counters().moved(&self.unreported());
         let Some(window) = permit.closing_over() else {
-            return;
+            return false;
         };
         if permit.is_dropping() {
-            if !self.ending.is_known() {
+            let is_cut = !self.ending.is_known();
+            if is_cut {
                 self.cut_off();
             }
-            return;
+            return is_cut;
         }
         if let Some(served) = self
             .served
@@ -78,6 +79,7 @@ impl<S: ByteStream> Engine<S> {
             let farewell = permit.farewell();
             self.leave_after(farewell.after, farewell.code, farewell.reason);
         }
+        false
     }
 }
 
