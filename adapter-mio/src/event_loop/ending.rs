@@ -2,13 +2,12 @@
 //! RFC 6455 section 7.4.1: 1001 on shutdown, 1012 while draining.
 //! Knows no byte.
 
-use sansws_common::ConnectionOutcome;
 use sansws_common::contain::contain;
 use sansws_common::metrics::trace;
 use sansws_common::server::verdict::Blame;
+use sansws_common::{ConnectionOutcome, ServerHandle};
 use sansws_core::close::CloseCode;
 use sansws_core::route::Pattern;
-use sansws_core::time::Instant;
 
 use super::peer::{Peer, Stage};
 use super::{Key, Loop};
@@ -114,12 +113,12 @@ impl Loop {
         if !served.handle.is_closing() {
             return;
         }
-        let until = self.now + served.handle.window() + served.options.config.timeouts.shutdown;
-        if self.shutdown.until.is_none_or(|at| until < at) {
-            self.shutdown.until = Some(until);
+        let window = self.now + served.handle.window();
+        if self.shutdown.window.is_none_or(|at| window < at) {
+            let until = window + served.options.config.timeouts.shutdown;
+            (self.shutdown.window, self.shutdown.until) = (Some(window), Some(until));
+            self.timers.arm(window, Key::Shutdown);
             self.timers.arm(until, Key::Shutdown);
-            self.timers
-                .arm(self.now + served.handle.window(), Key::Shutdown);
         }
         let slots: Vec<usize> = self.peers.iter().map(|(slot, _)| slot).collect();
         for slot in slots {
@@ -161,19 +160,13 @@ impl Loop {
             return false;
         };
         served.handle.is_closing()
-            && (self.peers.len() == self.refused && self.is_past_window(&served.handle.window())
+            && (self.peers.len() == self.refused && self.is_past_window(&served.handle)
                 || self.shutdown.until.is_some_and(|until| until <= self.now))
     }
 
-    /// Returns whether a draining server need not refuse clients any more.
-    fn is_past_window(&self, window: &sansws_core::time::Duration) -> bool {
-        let Some(served) = &self.served else {
-            return true;
-        };
-        let left = served.options.config.timeouts.shutdown;
-        // Until it has obeyed, it does not know when the window ends.
-        let is_past = |until: Instant| until.since(self.now) <= left;
-        window.is_zero() || self.shutdown.until.is_some_and(is_past)
+    /// Returns whether a draining server need not refuse clients any more. Until it has obeyed, it does not know when the window ends.
+    fn is_past_window(&self, handle: &ServerHandle) -> bool {
+        handle.window().is_zero() || self.shutdown.window.is_some_and(|at| at <= self.now)
     }
 
     /// Once a server that shuts down has no connections but those to other servers, closes these too.

@@ -302,6 +302,8 @@ struct Routes {
 struct Shutdown {
     /// The server may have begun to shut down, or hastened it.
     rung: bool,
+    /// When the drain window ends.
+    window: Option<Instant>,
     /// When what is left is dropped.
     until: Option<Instant>,
 }

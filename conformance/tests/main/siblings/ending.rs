@@ -84,6 +84,24 @@ fn a_drain_of_any_length_is_cut_short_by_a_close() {
 }
 
 #[test]
+fn a_drain_refuses_to_its_end_whatever_time_there_is_after_it() {
+    on_each(|adapter| {
+        let mut setup = Setup::default();
+        setup.config.timeouts.shutdown = Duration::MAX;
+        let mut server = Running::start(adapter, &setup);
+        server.handle.drain(LONG);
+        for _ in 0..4 {
+            let mut said = [0; 12];
+            let mut peer = Peer::connect(server.address, None);
+            peer.read_exact(&mut said).unwrap();
+            assert_eq!(&said, b"HTTP/1.1 503", "{adapter:?}");
+        }
+        server.handle.close();
+        server.ended();
+    });
+}
+
+#[test]
 fn a_reader_that_is_slow_gets_the_whole_answer() {
     let certs = Certs::new();
     let tls = sansws_async::tls::server(certs.identity("server"), None).unwrap();
