@@ -171,7 +171,9 @@ fn read_head(
         match wire.read_or_bell(deadline, bell) {
             Ok(Some(true)) => {}
             Ok(Some(false)) => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
-            Ok(None) if handle.is_closing() => return Err(Refusal::Busy.into()),
+            Ok(None) if handle.is_closing() && wire.unread.is_empty() => {
+                return Err(Refusal::Busy.into());
+            }
             Ok(None) => {}
             Err(Error::ConnectTimeout) => return Err(Refusal::Timeout.into()),
             Err(error) => return Err(error),

@@ -102,6 +102,33 @@ fn a_drain_refuses_to_its_end_whatever_time_there_is_after_it() {
 }
 
 #[test]
+fn a_head_that_has_begun_is_read_to_its_end_while_a_server_drains() {
+    on_each(|adapter| {
+        let mut server = Running::start(adapter, &patient());
+        let mut peer = Peer::connect(server.address, None);
+        // The beginning of the second request comes with the first.
+        let first = "GET /page HTTP/1.1\r\nHost: a\r\n\r\nHEAD /page HTTP/1.1\r\nHo";
+        peer.write_all(first.as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"a page\n") {
+            let mut byte = [0];
+            peer.read_exact(&mut byte).unwrap();
+            answer.extend(byte);
+        }
+        server.handle.drain(LONG);
+        peer.write_all(b"st: a\r\n\r\n").unwrap();
+        let (answer, end) = peer.rest();
+        let answer = String::from_utf8(answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 503"), "{adapter:?} {answer}");
+        assert!(answer.ends_with("\r\n\r\n"), "{adapter:?} {answer}");
+        assert_eq!(end, End::Clean);
+        drop(peer);
+        server.handle.close();
+        server.ended();
+    });
+}
+
+#[test]
 fn a_reader_that_is_slow_gets_the_whole_answer() {
     let certs = Certs::new();
     let tls = sansws_async::tls::server(certs.identity("server"), None).unwrap();
