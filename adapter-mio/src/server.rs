@@ -153,7 +153,7 @@ impl Server {
         event_loop.serve(self.listeners, app, options, handle, self.slow)
     }
 
-    /// Serves on `threads` threads, each with a loop of its own, until the handle is closed; the calling thread waits.
+    /// Serves on `threads` threads, at least one, each with a loop of its own, until the handle is closed; the calling thread waits.
     ///
     /// Each thread calls `make` for its routes, with the handle of its loop: endpoints are not shared, and need no locks. A connection stays
     /// on the loop that accepted it. Listen with [`Listener::bind_shared`], so that the kernel spreads clients over the loops.

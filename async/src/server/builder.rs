@@ -215,7 +215,7 @@ impl<R: Runtime> Server<R> {
         Ok(())
     }
 
-    /// Serves on `threads` threads, each with its own runtime, until the handle is closed; the calling thread waits.
+    /// Serves on `threads` threads, at least one, each with its own runtime, until the handle is closed; the calling thread waits.
     ///
     /// Each thread calls `server` to make its server, on a shared port: [`Listener::bind_shared`]. Give all of them one handle by
     /// [`share`](Self::share). A connection stays on the thread that accepted it.
@@ -236,6 +236,7 @@ impl<R: Runtime> Server<R> {
             + 'static,
     {
         let service = service.into_service(&ServerOptions::default())?;
+        let threads = threads.max(1);
         let start = Start::new(threads);
         let work = || -> Result<(), Error> {
             let turn = Turn(Some(&start));
