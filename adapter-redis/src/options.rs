@@ -4,6 +4,7 @@
 use core::fmt;
 use std::sync::Arc;
 
+use redis::{ConnectionAddr, IntoConnectionInfo};
 use sansws_core::dial::Backoff;
 use sansws_core::hub::HubOptions;
 use sansws_core::time::Duration;
@@ -72,18 +73,18 @@ impl fmt::Debug for Server {
     }
 }
 
-/// Returns a URL without its user and password.
+/// Returns a URL without its user and password. In a text that is no Redis URL, the password may be anywhere.
 fn without_password(url: &str) -> String {
-    match (url.find("://"), url.rfind('@')) {
-        (Some(scheme), Some(at)) if scheme < at => {
-            let (scheme, rest) = (url.get(..scheme), url.get(at..));
-            format!(
-                "{}://…{}",
-                scheme.unwrap_or_default(),
-                rest.unwrap_or_default()
-            )
-        }
-        _ => url.to_owned(),
+    let Ok(info) = url.into_connection_info() else {
+        return "not a Redis URL".into();
+    };
+    let settings = info.redis_settings();
+    let has_user = settings.username().is_some() || settings.password().is_some();
+    let (user, database) = (if has_user { "…@" } else { "" }, settings.db());
+    match info.addr() {
+        ConnectionAddr::Unix(path) => format!("unix://{user}{}", path.display()),
+        ConnectionAddr::TcpTls { .. } => format!("rediss://{user}{}/{database}", info.addr()),
+        _ => format!("redis://{user}{}/{database}", info.addr()),
     }
 }
 
@@ -248,7 +249,7 @@ pub enum SetupError {
     #[error("a prefix must have 1 to 64 bytes, without `{{`, `}}` and control characters")]
     BadPrefix,
     /// A URL is not a Redis URL.
-    #[error("not a Redis URL: {0}")]
+    #[error("not a Redis URL: {0}{hint}", hint = hint(.0))]
     BadUrl(Arc<redis::RedisError>),
     /// A certificate or a key cannot be read.
     #[error("TLS to Redis: {0}")]
@@ -270,6 +271,14 @@ pub enum SetupError {
     OtherRuntime,
 }
 
+/// Returns what to do about a URL that cannot be read.
+fn hint(error: &redis::RedisError) -> &'static str {
+    if error.to_string().contains("did not parse") {
+        return "; `#`, `/`, `?` and `@` in a user or a password are `%23`, `%2F`, `%3F` and `%40`";
+    }
+    ""
+}
+
 /// The lease of [`hub_options`].
 pub const LEASE: Duration = Duration::from_secs(15);
 
@@ -282,4 +291,52 @@ pub fn hub_options(mut options: HubOptions) -> HubOptions {
     options.lease.get_or_insert(LEASE);
     options.check.get_or_insert(CHECK);
     options
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_debug_text_has_a_password() {
+        let cases = [
+            ("redis://u:s3cret@h:1/2", "redis://…@h:1/2"),
+            ("redis://:s3c@ret@h", "redis://…@h:6379/0"),
+            ("redis://h?password=s3cret", "redis://h:6379/0"),
+            (
+                "unix:///run/redis?pass=s3cret&user=u",
+                "unix://…@/run/redis",
+            ),
+            ("unix:///run/a@b?pass=s3cret", "unix://…@/run/a@b"),
+            ("unix:///run/redis", "unix:///run/redis"),
+            ("redis://u:s3cret", "not a Redis URL"),
+            ("redis:/u:s3cret@h", "not a Redis URL"),
+            ("u:s3cret@h:6379", "not a Redis URL"),
+            ("redis://u:s3#cret@h", "not a Redis URL"),
+            ("", "not a Redis URL"),
+        ];
+        for (url, want) in cases {
+            assert_eq!(without_password(url), want, "{url}");
+        }
+        let parsed = "redis://u:s3#cret@h".into_connection_info();
+        let error = SetupError::BadUrl(Arc::new(parsed.unwrap_err())).to_string();
+        assert!(
+            error.ends_with("are `%23`, `%2F`, `%3F` and `%40`"),
+            "{error}"
+        );
+        let url = "unix:///run/redis?pass=s3cret".to_owned();
+        let all = [
+            Server::One(url.clone()),
+            Server::Cluster(vec![url.clone()]),
+            Server::Sentinel {
+                sentinels: vec![url],
+                master: "m".into(),
+                credentials: Some(("u".into(), "s3cret".into())),
+            },
+        ];
+        for server in all {
+            let shown = format!("{:?}", RedisOptions::new(server, "p"));
+            assert!(!shown.contains("s3cret"), "{shown}");
+        }
+    }
 }
