@@ -180,7 +180,7 @@ impl Connector {
 
     pub(crate) async fn connect(&self, scripts: &Scripts) -> Result<Connection, String> {
         let connection = self.connected(scripts).await;
-        let (connection, forbidden) = connection.map_err(|error| reason(&error))?;
+        let (connection, forbidden) = connection.map_err(|error| self.reason(&error))?;
         let Forbidden { commands, channels } = forbidden;
         let prefix = scripts.keys().prefix();
         if !commands.is_empty() {
@@ -244,12 +244,41 @@ impl Connector {
         };
         Ok((connection, forbidden))
     }
+
+    /// Returns why there is no connection.
+    fn reason(&self, error: &RedisError) -> String {
+        // What is no Redis may answer several lines.
+        let text = error.to_string();
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        // An old server repeats the command that it does not know, with the password in it.
+        let is_unknown = text.contains("unknown command") && text.contains("HELLO");
+        if is_unknown || text.contains("NOPROTO") || text.contains("RESP3NotSupported") {
+            return "Redis does not speak RESP3: it must be 6.2 or later, and a proxy in front of it must know `HELLO 3`".into();
+        }
+        if text.contains("WRONGPASS") || error.kind() == ErrorKind::AuthenticationFailed {
+            return format!("Redis does not accept the user and the password of its URL: {text}");
+        }
+        if text.contains("NOAUTH") {
+            return format!("Redis requires a user and a password in its URL: {text}");
+        }
+        if error.is_timeout() {
+            let timeout = self.options.timeout;
+            return format!(
+                "Redis did not answer within {timeout:?} (if it speaks TLS, its URL is `rediss://`, otherwise `redis://`): {text}"
+            );
+        }
+        if error.kind() == ErrorKind::Parse {
+            return format!("what answers is no Redis: {text}");
+        }
+        text
+    }
 }
 
 /// Returns a client of one server, with the configured certificates.
 fn client(info: redis::ConnectionInfo, tls: &Tls) -> Result<Client, SetupError> {
     #[cfg(feature = "tls")]
     if is_tls(&info) {
+        tls.check()?;
         return Client::build_with_tls(info, tls.certificates())
             .map_err(|error| SetupError::BadTls(Arc::new(error)));
     }
@@ -318,18 +347,6 @@ fn cluster(nodes: &[redis::ConnectionInfo], options: &RedisOptions) -> ClusterCl
         return builder.certs(options.tls.certificates());
     }
     builder
-}
-
-/// Returns why there is no connection.
-fn reason(error: &RedisError) -> String {
-    let text = error.to_string();
-    if text.contains("WRONGPASS") || error.kind() == ErrorKind::AuthenticationFailed {
-        return format!("Redis does not accept the user and the password of its URL: {text}");
-    }
-    if text.contains("NOAUTH") {
-        return format!("Redis requires a user and a password in its URL: {text}");
-    }
-    text
 }
 
 /// Rights that a user of Redis lacks.

@@ -749,6 +749,65 @@ async fn a_link_without_the_password_says_so() {
     until("the hub is linked", || one.status.is_up()).await;
 }
 
+/// Answers each first request with `answer`, and then says nothing, or leaves if that is HTTP. Ends with the test's runtime.
+async fn impostor(answer: &'static [u8]) -> u16 {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut said = [0; 1_024];
+                let _ = stream.read(&mut said).await;
+                // It comes with more commands.
+                let _ = stream.write_all(&answer.repeat(8)).await;
+                let stays = !answer.starts_with(b"HTTP");
+                while stays && stream.read(&mut said).await.is_ok_and(|count| count > 0) {}
+            });
+        }
+    });
+    port
+}
+
+#[tokio::test]
+async fn a_link_to_what_is_no_redis_of_these_days_says_what_to_do() {
+    for (answer, reason) in [
+        (
+            &b"-ERR unknown command `HELLO`, with args beginning with: `3`, `AUTH`, `me`, `s3cret`, \r\n"[..],
+            "does not speak RESP3: it must be 6.2",
+        ),
+        (b"-NOPROTO unsupported protocol version\r\n", "does not speak RESP3"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "what answers is no Redis: "),
+        (b"", "did not answer within 200ms"),
+    ] {
+        for login in ["", "me:s3cret@"] {
+            let url = format!("redis://{login}127.0.0.1:{}", impostor(answer).await);
+            let timeout = Duration::from_millis(200);
+            let targets = [
+                RedisOptions::one(url.as_str(), "test"),
+                RedisOptions::cluster([url], "test"),
+            ];
+            for target in targets {
+                let is_cluster = matches!(target.server, Target::Cluster(_));
+                let one = serve_by(RedisOptions { timeout, ..target }, options()).await;
+                let mut told = String::new();
+                let is_down = || {
+                    if let State::Down { reason, .. } = one.status.state() {
+                        told = reason;
+                    }
+                    !told.is_empty()
+                };
+                until(reason, is_down).await;
+                assert!(!told.contains("s3cret") && !told.contains('\n'), "{told}");
+                // The cluster client tells little of what its connections met.
+                let is_told = told.contains(reason);
+                assert!(is_told || is_cluster && !reason.contains("RESP3"), "{told}");
+                one.end().await;
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_publication_that_redis_refuses_has_no_effect() {
     let server = Server::durable();

@@ -242,12 +242,15 @@ pub fn what_is_wrong_with_the_settings_shows_at_once(on: On) {
     };
     let bad = Tls::default().roots("no certificate");
     let with = |url: &str, tls: &Tls| RedisOptions::one(url, "test").tls(tls.clone());
-    let Pair { certificate, .. } = Certificates::new().client.clone();
+    let Pair { certificate, key } = Certificates::new().client.clone();
     let half = Tls::default().identity(certificate, "no key");
-    assert!(matches!(
-        setup(with("rediss://localhost", &half)),
-        SetupError::BadTls(_)
-    ));
+    let other_half = Tls::default().identity("no certificate", key);
+    for tls in [&half, &other_half, &bad] {
+        assert!(matches!(
+            setup(with("rediss://localhost", tls)),
+            SetupError::BadTls(_)
+        ));
+    }
     assert!(matches!(
         setup(with("redis://localhost", &bad)),
         SetupError::NoTls
