@@ -93,7 +93,7 @@ pub mod internal {
     pub use crate::runtime::send_progress;
     pub use crate::server::{
         Admission, ConnectInfo, Listen, accept, obey_signals, receive_proxy_header,
-        receive_request, refuse, serve,
+        receive_request, refuse, serve, until_told,
     };
 }
 

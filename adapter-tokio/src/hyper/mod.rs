@@ -165,7 +165,8 @@ fn drive_hub(hub: Option<&HubRef>) {
 }
 
 /// Shuts down connections that other stacks have upgraded: waits for the signal, then [drains](ServerHandle::drain) over `window`. It returns
-/// once all have ended, or 5 seconds after the window, when the remaining ones are dropped. Pass it to axum's `with_graceful_shutdown`:
+/// once all have ended, or 5 seconds after the window, when the remaining ones are dropped. If the signal panics, this is logged, and
+/// counts as given. Pass it to axum's `with_graceful_shutdown`:
 ///
 /// ```
 /// # use std::time::Duration;
@@ -180,10 +181,13 @@ fn drive_hub(hub: Option<&HubRef>) {
 ///
 /// These are the connections that [`Upgrade::handle`] admits by this handle.
 pub async fn drain_when<S: Future>(signal: S, handle: ServerHandle, window: Duration) {
-    signal.await;
+    sansws_async::internal::until_told(signal, &handle).await;
     handle.drain(window);
     let emptied = std::future::poll_fn(|cx| handle.poll_empty(cx));
-    if tokio::time::timeout(window + LATE, emptied).await.is_err() {
+    if tokio::time::timeout(window.saturating_add(LATE), emptied)
+        .await
+        .is_err()
+    {
         handle.drop_all();
     }
 }
@@ -244,5 +248,28 @@ impl<S: Sync> axum_core::extract::FromRequestParts<S> for Upgrade {
             Some(route) => upgrade.route(route.as_str()),
             None => upgrade,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The longest window there is; a signal that panics is one too.
+    #[tokio::test]
+    async fn any_window_drains_whatever_becomes_of_the_signal() {
+        for panics in [false, true] {
+            let handle = ServerHandle::new(1);
+            let place = handle.enter().unwrap();
+            let signal = async move { assert!(!panics, "on purpose") };
+            let draining = tokio::spawn(drain_when(signal, handle.clone(), Duration::MAX));
+            while !handle.is_closing() {
+                assert!(!draining.is_finished());
+                tokio::task::yield_now().await;
+            }
+            drop(place);
+            draining.await.unwrap();
+            assert_eq!(handle.metrics().handlers_failed, u64::from(panics));
+        }
     }
 }

@@ -7,7 +7,7 @@ use std::io;
 use std::pin::pin;
 use std::task::{Context, Poll};
 
-use crate::contain::contain;
+use crate::contain::{contain, contained};
 use crate::server::handle::{Admission, ServerHandle, Watcher};
 use sansws_common::listen::is_of_one;
 use sansws_core::time::Duration;
@@ -140,6 +140,15 @@ async fn give_way() {
         Poll::Pending
     })
     .await;
+}
+
+/// Waits for the future of an application that ends when the server is to shut down. If it panics, the server shuts down too: nothing else
+/// would tell it.
+pub async fn until_told(signal: impl Future, handle: &ServerHandle) {
+    if contained(signal).await.is_err() {
+        handle.counters().handler_failed();
+        tell(|| tracing::error!("the future that is to shut the server down panicked"));
+    }
 }
 
 /// Drains over `window` on a signal, and drops all connections on a second one. It never completes.

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::hub::{HubRef, both, drive_hubs, hubs_on_this_thread};
 use crate::runtime::sleep::within;
 use crate::runtime::{Io, LocalSpawner, Runtime, Stream, now, sleep};
-use crate::server::accept::{accept, obey_signals};
+use crate::server::accept::{accept, obey_signals, until_told};
 use crate::server::connection_task::{Prepare, serve_admitted};
 use crate::server::handle::{Admission, ServerHandle};
 use crate::server::listener::{Accepted, Listener};
@@ -123,7 +123,7 @@ impl<R: Runtime> Server<R> {
 
     /// Shuts down when `shutdown` completes, as [`ServerHandle::close`] does: no new connections, open ones are closed with 1001, and
     /// [`serve`](Self::serve) returns when they have ended. To close them over a window, let the future itself call
-    /// [`ServerHandle::drain`] last.
+    /// [`ServerHandle::drain`] last. If it panics, this is logged, and the server shuts down too.
     ///
     /// Servers that [share](Self::share) a handle shut down together.
     pub fn with_graceful_shutdown(
@@ -200,7 +200,7 @@ impl<R: Runtime> Server<R> {
         let shutdown = self.shutdown.take();
         let requested = async {
             match shutdown {
-                Some(shutdown) => shutdown.await,
+                Some(shutdown) => until_told(shutdown, &handle).await,
                 None => pending().await,
             }
             if !handle.is_closing() {

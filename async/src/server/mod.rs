@@ -16,7 +16,7 @@ pub(crate) mod verdict;
 
 pub(crate) use sansws_common::server::{connect_info, handle, outcome, scope};
 
-pub use accept::{Listen, accept, obey_signals};
+pub use accept::{Listen, accept, obey_signals, until_told};
 pub use builder::{LocalTask, Server, Wire};
 pub use connect_info::ConnectInfo;
 pub use connection_task::serve;

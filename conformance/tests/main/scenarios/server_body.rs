@@ -386,12 +386,21 @@ fn draining_under_load_closes_all_with_1012_and_loses_no_accepted_message() {
 
 #[test]
 fn a_future_of_the_application_shuts_the_server_down() {
+    for panics in [false, true] {
+        shut_down_by_a_future(panics);
+    }
+}
+
+fn shut_down_by_a_future(panics: bool) {
     runtime::block_on(async {
         let (stop, stopped) = signal();
-        let server = Server::bind("127.0.0.1:0").await.unwrap();
-        let address = server.local_addr().unwrap();
+        let mut server = Server::bind("127.0.0.1:0").await.unwrap();
+        let (address, handle) = (server.local_addr().unwrap(), server.handle());
         let (done, ended) = signal();
-        let server = server.with_graceful_shutdown(stopped);
+        let server = server.with_graceful_shutdown(async move {
+            stopped.await;
+            assert!(!panics, "on purpose");
+        });
         runtime::spawn(async move {
             server.serve(echo).await.unwrap();
             done();
@@ -400,10 +409,15 @@ fn a_future_of_the_application_shuts_the_server_down() {
         let mut socket = ws::connect(&url, ConnectOptions::default()).await.unwrap();
         talks(&mut socket).await;
         stop();
-        assert_eq!(socket.receive().await.unwrap(), None);
+        let told = smol::future::or(socket.receive(), async {
+            ws::sleep(Duration::from_secs(60)).await;
+            panic!("the client is not told");
+        });
+        assert_eq!(told.await.unwrap(), None);
         assert_eq!(socket.closed().unwrap().code(), 1001);
         ended.await;
         assert!(ws::connect(&url, ConnectOptions::default()).await.is_err());
+        assert_eq!(handle.metrics().handlers_failed, u64::from(panics));
     });
 }
 
