@@ -89,7 +89,13 @@ pub enum PatternError {
     /// Clients resolve `.` and `..` before they send (RFC 3986 section 5.2.4).
     #[error("`{0}` never occurs in a path")]
     Dots(String),
+    /// It has more than 1 024 segments, together with its prefixes: each is a level of the tree of routes.
+    #[error("the pattern has more than {MOST} segments")]
+    TooLong,
 }
+
+/// Maximum number of segments of a pattern.
+const MOST: usize = 1_024;
 
 /// Custom converters by name; the first one with a name counts.
 pub(super) type Known = Vec<(Box<str>, Arc<dyn Converter>)>;
@@ -115,6 +121,9 @@ impl Pattern {
     pub(super) fn parse(pattern: &str, known: &Known) -> Result<Self, PatternError> {
         let text = if pattern.is_empty() { "/" } else { pattern };
         let inner = text.strip_prefix('/').ok_or(PatternError::NoSlash)?;
+        if inner.split('/').nth(MOST).is_some() {
+            return Err(PatternError::TooLong);
+        }
         let mut segments: Vec<Segment> = Vec::new();
         for text in inner.split('/') {
             let segment = Segment::parse(text, known)?;

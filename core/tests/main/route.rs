@@ -317,6 +317,27 @@ fn what_is_wrong_with_a_pattern_is_said_when_the_router_is_built() {
 }
 
 #[test]
+fn a_pattern_has_1_024_segments_at_most_with_its_prefixes() {
+    let deep = "/a".repeat(1_023);
+    let routes = Router::with_prefix(&deep).route("/{b}", ()).build();
+    let path = format!("{deep}/b");
+    check(&routes.unwrap(), &[(&path, Ok(&format!("{deep}/{{b}}")))]);
+    for more in [2, 100_000] {
+        let faults = faults(Router::with_prefix(&deep).route("/b".repeat(more), ()));
+        assert!(
+            matches!(
+                &faults[..],
+                [RouteError::Pattern {
+                    error: PatternError::TooLong,
+                    ..
+                }]
+            ),
+            "{more}"
+        );
+    }
+}
+
+#[test]
 fn a_trailing_slash_is_strict() {
     check(
         &routes(&["/a", "/b/", "/c", "/c/", "/d/{id}"]),
