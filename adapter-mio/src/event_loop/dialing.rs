@@ -214,7 +214,12 @@ impl Loop {
                 }
             }
             Phase::Racing(race) => {
-                let Some(socket) = race.step(now, &self.registry, Token(slot))? else {
+                let step = race.step(now, &self.registry, Token(slot));
+                let step = step.map_err(|error| {
+                    let url = connecting.redirects.url();
+                    connecting.dial.dial_failed(url, error)
+                });
+                let Some(socket) = step? else {
                     if connecting.deadline.is_none_or(|at| at > now) {
                         return Ok(Next::Wait);
                     }
@@ -353,7 +358,8 @@ impl Loop {
                 if let Stage::Connecting(connecting) =
                     std::mem::replace(&mut peer.stage, Stage::Over)
                 {
-                    self.fail_to_connect(slot, *connecting, error.into());
+                    let error = connecting.dial.lookup_failed(connecting.url(), error);
+                    self.fail_to_connect(slot, *connecting, error);
                 }
                 return;
             }

@@ -234,6 +234,11 @@ fn what_prevents_a_connection_is_told_as_a_typed_error() {
     // A name that is none, and a URL that is none.
     let error = failure("ws://no-such-host.invalid/", ConnectOptions::default());
     assert!(matches!(error, Error::Io(_)), "{error:?}");
+    let text = error.to_string();
+    assert!(
+        text.starts_with("cannot look up no-such-host.invalid: "),
+        "{text}"
+    );
     let mut event_loop = EventLoop::new().unwrap();
     let dialer = Dialer::new(|_: &mut Socket<'_, ()>, _: Incoming<'_>| Ok(()));
     let wrong = dialer.connect(

@@ -52,7 +52,11 @@ fn once(url: &Url, dial: ConnectOptions) -> Result<WebSocket, Error> {
     let timeouts = &dial.config.timeouts;
     let from_now = |wait: Option<_>| wait.map(|wait| now() + wait);
     let until = from_now(timeouts.connect);
-    let tcp = first_to_connect(addresses(url, &dial, until)?, until)?;
+    let tcp = first_to_connect(addresses(url, &dial, until)?, until);
+    let tcp = tcp.map_err(|error| match error {
+        Error::Io(error) => dial.dial_failed(url, error),
+        late => late,
+    })?;
     let mut stream = Stream::tcp(tcp)?;
     if let Some(proxy) = dial.proxy_for(url).filter(|proxy| proxy.is_secure()) {
         stream = secure_proxy(stream, proxy.host(), &dial, from_now(timeouts.connect))?;
@@ -85,7 +89,7 @@ fn addresses(
     let host = String::from(host);
     let look_up = move || (host, port).to_socket_addrs().map(Vec::from_iter);
     let Some(until) = until else {
-        return Ok(look_up()?);
+        return look_up().map_err(|error| dial.lookup_failed(url, error));
     };
     // The system's resolver has no timeout of ours: a thread waits for it.
     let (give, found) = sync_channel(1);
@@ -94,7 +98,7 @@ fn addresses(
         .spawn(move || drop(give.send(look_up())))
         .map_err(|error| Error::no_thread(&error))?;
     match found.recv_timeout(until.since(now())) {
-        Ok(found) => Ok(found?),
+        Ok(found) => found.map_err(|error| dial.lookup_failed(url, error)),
         Err(RecvTimeoutError::Timeout) => Err(Error::ConnectTimeout),
         Err(RecvTimeoutError::Disconnected) => Err(Error::Panic),
     }

@@ -174,11 +174,22 @@ fn an_address_that_refuses_costs_nothing_and_names_are_looked_up() {
         &format!("ws://localhost:{}/", server.address.port()),
         ConnectOptions::default(),
     );
-    let gone = format!("ws://{}/", server_that_is_gone());
-    let error = connect(&gone, ConnectOptions::default()).unwrap_err();
+    let gone = server_that_is_gone();
+    let error = connect(format!("ws://{gone}/"), ConnectOptions::default()).unwrap_err();
     assert!(
         matches!(&error, Error::Io(io) if io.kind() == std::io::ErrorKind::ConnectionRefused),
         "{error}"
+    );
+    let text = error.to_string();
+    assert!(
+        text.starts_with(&format!("cannot connect to {gone}: ")),
+        "{text}"
+    );
+    let error = connect("ws://no-such-host.invalid/", ConnectOptions::default()).unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.starts_with("cannot look up no-such-host.invalid: "),
+        "{text}"
     );
     let error = connect("ftp://a/", ConnectOptions::default()).unwrap_err();
     assert!(matches!(error, Error::BadUrl { .. }), "{error}");

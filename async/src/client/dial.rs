@@ -156,11 +156,12 @@ async fn tcp<R: Runtime>(url: &Url, dial: &ConnectOptions) -> Result<R::Tcp, Err
             let host = String::from(host);
             let found =
                 R::spawn_blocking(move || (host, port).to_socket_addrs().map(Vec::from_iter));
-            found.await??
+            let found = found.await?;
+            found.map_err(|error| dial.lookup_failed(url, error))?
         }
     };
     let first = first_to_connect(addresses, now::<R>, Sleep::<R>::new, R::connect);
-    Ok(first.await?)
+    first.await.map_err(|error| dial.dial_failed(url, error))
 }
 
 #[cfg(feature = "tls")]

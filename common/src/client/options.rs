@@ -2,6 +2,7 @@
 //! RFC 6455 section 4.1; RFC 7617 (Basic), RFC 6750 (Bearer), RFC 6265 (cookies).
 //! Plain data, checked when it is set.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -235,6 +236,24 @@ impl ConnectOptions {
         }
     }
 
+    /// Returns the error of a lookup of the [first hop](Self::first_hop) to `url` that failed.
+    #[doc(hidden)]
+    pub fn lookup_failed(&self, url: &Url, error: io::Error) -> Error {
+        Error::io(format_args!("look up {}", self.first_hop(url).0), error)
+    }
+
+    /// Returns the error when the [first hop](Self::first_hop) to `url` has no address that accepts a connection; `error` is that of the
+    /// last attempt.
+    #[doc(hidden)]
+    pub fn dial_failed(&self, url: &Url, error: io::Error) -> Error {
+        match self.first_hop(url) {
+            (host, port) if host.contains(':') => {
+                Error::io(format_args!("connect to [{host}]:{port}"), error)
+            }
+            (host, port) => Error::io(format_args!("connect to {host}:{port}"), error),
+        }
+    }
+
     /// Sets a field that may occur only once.
     fn replace(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         let fields = &self.options.fields;
@@ -303,6 +322,39 @@ mod tests {
             .basic("a", "b");
         let both = both.and_then(|dial| dial.bearer("new"));
         assert_eq!(field(both, "authorization").as_deref(), Ok("Bearer new"));
+    }
+
+    #[test]
+    fn failures_name_the_first_hop() {
+        let refused = || io::Error::from(io::ErrorKind::ConnectionRefused);
+        let direct = ConnectOptions::default();
+        let proxied =
+            ConnectOptions::default().proxy("socks5://me:secret@gate:9050".parse().unwrap());
+        let cases = [
+            (
+                &direct,
+                "wss://example.org/?token=s3cret",
+                "example.org:443",
+            ),
+            (&direct, "ws://[::1]:8080/", "[::1]:8080"),
+            (&proxied, "ws://example.org/", "gate:9050"),
+        ];
+        for (dial, url, want) in cases {
+            let error = dial.dial_failed(&url.parse().unwrap(), refused());
+            assert_eq!(
+                error.to_string(),
+                format!("cannot connect to {want}: connection refused")
+            );
+            assert!(
+                matches!(error, Error::Io(io) if io.kind() == io::ErrorKind::ConnectionRefused)
+            );
+        }
+        let unknown = io::Error::new(io::ErrorKind::NotFound, "no such name");
+        let error = direct.lookup_failed(&"ws://example.org/".parse().unwrap(), unknown);
+        assert_eq!(
+            error.to_string(),
+            "cannot look up example.org: no such name"
+        );
     }
 
     #[test]

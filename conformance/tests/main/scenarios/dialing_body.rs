@@ -278,3 +278,35 @@ fn what_arrived_before_a_broken_record_is_received() {
     });
     peer.finish();
 }
+
+#[test]
+fn a_failure_names_what_could_not_be_reached() {
+    let nobody = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let proxy = format!("http://{nobody}").parse().unwrap();
+    let proxied = ConnectOptions::default().proxy(proxy);
+    runtime::block_on(async {
+        let url = format!("ws://{nobody}/?token=s3cret");
+        for (url, dial) in [
+            (url.as_str(), ConnectOptions::default()),
+            ("ws://example.org/", proxied),
+        ] {
+            let error = ws::connect(url, dial).await.unwrap_err();
+            assert!(
+                matches!(&error, Error::Io(io) if io.kind() == ErrorKind::ConnectionRefused),
+                "{error:?}"
+            );
+            let text = error.to_string();
+            let want = format!("cannot connect to {nobody}: ");
+            assert!(text.starts_with(&want), "{text}");
+        }
+        let error = ws::connect("ws://no-such-host.invalid/", ConnectOptions::default()).await;
+        let text = error.unwrap_err().to_string();
+        assert!(
+            text.starts_with("cannot look up no-such-host.invalid: "),
+            "{text}"
+        );
+    });
+}
