@@ -3,6 +3,7 @@
 //! Knows no stack: it decides, and runs the handler once the stack has released the connection.
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::contain::contain;
@@ -54,6 +55,7 @@ pub struct ExternalUpgrade {
     policy: ConnectionPolicy,
     handle: Option<ServerHandle>,
     route: Option<Box<str>>,
+    peer: Option<SocketAddr>,
 }
 
 impl ExternalUpgrade {
@@ -65,6 +67,7 @@ impl ExternalUpgrade {
             policy: ConnectionPolicy::default(),
             handle: None,
             route: None,
+            peer: None,
         }
     }
 
@@ -104,6 +107,12 @@ impl ExternalUpgrade {
         self
     }
 
+    /// Sets the address of the other end of the socket, for the span.
+    pub const fn peer(mut self, address: SocketAddr) -> Self {
+        self.peer = Some(address);
+        self
+    }
+
     /// Returns the hub of its policy, whose timers the caller must drive: see [`drive_hub_beside`](crate::internal::drive_hub_beside).
     pub const fn hub(&self) -> Option<&HubRef> {
         self.policy.hub.as_ref()
@@ -130,7 +139,15 @@ impl ExternalUpgrade {
                     tracing::error!(%error, "a request could not be accepted");
                     Response::text(500, "the request could not be accepted\n")
                 })?;
-        let span = contain(|| Span::foreign(&self.request, self.route.as_deref()));
+        let span = contain(|| {
+            Span::foreign(
+                &self.request,
+                self.peer,
+                self.route.as_deref(),
+                response.status().as_u16(),
+                agreement.subprotocol.as_deref(),
+            )
+        });
         let admitted = AcceptedUpgrade {
             config,
             agreement,

@@ -50,8 +50,15 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Told {
     }
 
     fn on_record(&self, id: &Id, values: &Record<'_>, _: Context<'_, S>) {
+        let mut recorded = Fields::new();
+        values.record(&mut Write(&mut recorded));
         let mut told = self.0.lock().unwrap();
-        values.record(&mut Write(told.0.entry(id.into_u64()).or_default()));
+        let fields = told.0.entry(id.into_u64()).or_default();
+        for (name, value) in recorded {
+            // A subscriber that writes fields as they come would write it twice.
+            let before = fields.insert(name.clone(), value);
+            assert_eq!(before, None, "{name} is recorded once");
+        }
     }
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
@@ -269,12 +276,16 @@ fn what_comes_by_another_stack_is_told_with_its_route() {
         .header("Upgrade", "websocket")
         .header("Connection", "Upgrade")
         .header("Sec-WebSocket-Version", "13")
-        .header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==");
+        .header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
+        .header("Sec-WebSocket-Protocol", "chat.v2");
     let request = Request::from_http(&request.body(()).unwrap(), None).unwrap();
     let told = Told::default();
     let subscriber = tracing_subscriber::registry().with(told.clone());
     tracing::subscriber::with_default(subscriber, || {
-        let foreign = ExternalUpgrade::new(request).route("/rooms/{room}");
+        let foreign = ExternalUpgrade::new(request)
+            .route("/rooms/{room}")
+            .subprotocols(["chat.v2"])
+            .peer("192.0.2.7:4000".parse().unwrap());
         let (_, admitted) = foreign.accept().unwrap();
         let (_client, server) = MemoryStream::pair();
         let transport = MemoryTransport::new(server, &Clock::default());
@@ -291,6 +302,11 @@ fn what_comes_by_another_stack_is_told_with_its_route() {
         &[
             ("http.route", "/rooms/{room}"),
             ("url.path", "/rooms/lobby"),
+            ("network.transport", "tcp"),
+            ("network.peer.address", "192.0.2.7"),
+            ("network.peer.port", "4000"),
+            ("http.response.status_code", "101"),
+            ("websocket.subprotocol", "chat.v2"),
         ],
     );
     has(

@@ -1,4 +1,6 @@
-//! An application that finds the extensions of a request that another stack has received.
+//! The extensions of a request that another stack has received: an application finds them, and the client's address is among them.
+
+use std::net::SocketAddr;
 
 use http::Extensions;
 use sansws_async::app::App;
@@ -6,6 +8,15 @@ use sansws_async::{HubRef, Scope, Service, Upgrade};
 use sansws_core::http::RequestHead;
 
 use crate::Wire;
+
+/// Returns the address of the client, if the stack reports it.
+pub(super) fn peer(extensions: &Extensions) -> Option<SocketAddr> {
+    #[cfg(feature = "axum")]
+    if let Some(peer) = extensions.get::<axum::extract::ConnectInfo<SocketAddr>>() {
+        return Some(peer.0);
+    }
+    extensions.get::<SocketAddr>().copied()
+}
 
 /// An application, for one request.
 #[derive(Debug)]

@@ -86,8 +86,13 @@ impl Upgrade {
         let Some(on_upgrade) = extensions.remove::<OnUpgrade>() else {
             return Err(Response::text(500, NOT_UPGRADABLE));
         };
+        let foreign = ExternalUpgrade::new(request);
+        let foreign = match extensions::peer(extensions) {
+            Some(peer) => foreign.peer(peer),
+            None => foreign,
+        };
         Ok(Self {
-            foreign: ExternalUpgrade::new(request),
+            foreign,
             on_upgrade,
         })
     }

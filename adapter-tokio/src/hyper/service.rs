@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::error::Error as StdError;
 use std::future::Future;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -21,7 +20,7 @@ use tokio::sync::oneshot;
 use super::answer::Answer;
 use super::bridge::{Answered, AnyBody, Bridge};
 use super::drive_hub;
-use super::extensions::WithExtensions;
+use super::extensions::{WithExtensions, peer};
 use crate::{Compat, Router, Stream, Tokio, Wire};
 
 /// Conversion of a [`Router`](crate::Router) to a service for axum or hyper.
@@ -126,7 +125,7 @@ impl RouterService {
         let on_upgrade = request.extensions_mut().remove::<OnUpgrade>();
         let arrival = ConnectInfo {
             begun: now::<Tokio>(),
-            peer: peer(&request),
+            peer: peer(request.extensions()),
             secure: request.uri().scheme_str() == Some("https"),
         };
         let is_extended = request.method() == Method::CONNECT
@@ -247,16 +246,6 @@ fn respond(answered: Answered, asked: &Asked) -> Response<Answer> {
     builder
         .body(body)
         .unwrap_or_else(|_| empty(StatusCode::INTERNAL_SERVER_ERROR))
-}
-
-/// Returns the address of the client, if the stack reports it.
-fn peer<B>(request: &Request<B>) -> Option<SocketAddr> {
-    let extensions = request.extensions();
-    #[cfg(feature = "axum")]
-    if let Some(peer) = extensions.get::<axum::extract::ConnectInfo<SocketAddr>>() {
-        return Some(peer.0);
-    }
-    extensions.get::<SocketAddr>().copied()
 }
 
 /// Header fields about the framing of a message, which we set ourselves.

@@ -2,6 +2,8 @@
 //! where these define none; `docs/monitoring.md` lists them.
 //! Knows no subscriber. Without one, nothing is written.
 
+use std::net::SocketAddr;
+
 use tracing::field::{Empty, display};
 
 use crate::contain::contain;
@@ -18,7 +20,6 @@ use sansws_core::close::Closed;
 use sansws_core::handshake::Refusal;
 use sansws_core::http::RequestHead;
 use sansws_core::route::Pattern;
-use sansws_core::time::Instant;
 
 /// The span of a connection; boxed, and empty without a subscriber.
 #[derive(Debug, Default)]
@@ -26,14 +27,22 @@ pub struct Span(Option<Box<tracing::Span>>);
 
 impl Span {
     pub fn of(arrival: &ConnectInfo) -> Self {
-        let peer = arrival.peer.as_ref();
+        let transport = if arrival.peer.is_some() {
+            "tcp"
+        } else {
+            "unix"
+        };
+        Self::new(arrival.peer, transport)
+    }
+
+    fn new(peer: Option<SocketAddr>, transport: &str) -> Self {
         let span = tracing::info_span!(
             "connection",
             otel.kind = "server",
             otel.name = Empty,
             otel.status_code = Empty,
             network.protocol.name = "websocket",
-            network.transport = if peer.is_some() { "tcp" } else { "unix" },
+            network.transport = transport,
             network.peer.address = peer.map(|peer| display(peer.ip())),
             network.peer.port = peer.map(|peer| peer.port()),
             client.address = Empty,
@@ -58,18 +67,20 @@ impl Span {
         Self((!span.is_disabled()).then(|| Box::new(span)))
     }
 
-    /// Creates the span of a connection that arrived through another stack, inside that stack's span.
-    pub fn foreign(head: &RequestHead, route: Option<&str>) -> Self {
-        let span = Self::of(&ConnectInfo {
-            begun: Instant::ZERO,
-            peer: None,
-            secure: false,
-        });
+    /// Creates the span of a connection that arrived through another stack, inside that stack's span, and was accepted with `status`.
+    pub fn foreign(
+        head: &RequestHead,
+        peer: Option<SocketAddr>,
+        route: Option<&str>,
+        status: u16,
+        subprotocol: Option<&str>,
+    ) -> Self {
+        let span = Self::new(peer, "tcp");
         span.enter(|| {
             let span = tracing::Span::current();
-            span.record("network.transport", "tcp");
             say_asked(&span, head, false);
             say_route(&span, &head.method, route);
+            say_agreed(&span, status, subprotocol);
         });
         span
     }
@@ -145,9 +156,13 @@ pub fn answered(status: u16) {
 
 /// Records the negotiated subprotocol.
 pub fn agreed(subprotocol: Option<&str>) {
-    answered(101);
+    say_agreed(&tracing::Span::current(), 101, subprotocol);
+}
+
+fn say_agreed(span: &tracing::Span, status: u16, subprotocol: Option<&str>) {
+    span.record("http.response.status_code", status);
     if let Some(subprotocol) = subprotocol {
-        tracing::Span::current().record("websocket.subprotocol", subprotocol);
+        span.record("websocket.subprotocol", subprotocol);
     }
 }
 

@@ -29,6 +29,7 @@ use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::timeout::TimeoutLayer;
 use tower_http::trace::TraceLayer;
 use tower_http::validate_request::ValidateRequestHeaderLayer;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use super::axum::ask;
 
@@ -405,4 +406,70 @@ async fn a_page_that_never_answers_ends_with_its_client_or_with_the_layer_that_a
     let url = serve(plain.layer(late)).await;
     let _waits = request(&url).await;
     reaches(&ended, 2).await;
+}
+
+/// What a subscriber has written.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn the_span_of_an_extracted_websocket_names_its_peer_and_has_each_field_once() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter("sansws=debug")
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .finish();
+    let _guard = subscriber.set_default();
+    let echo = async |upgrade: sansws_tokio::hyper::Upgrade| -> axum::response::Response {
+        upgrade.on_upgrade(async |mut socket: sansws_tokio::hyper::WebSocket| {
+            while let Some(message) = socket.receive().await? {
+                socket.send(message).await?;
+            }
+            Ok(())
+        })
+    };
+    let router = axum::Router::new().route("/echo", axum::routing::any(echo));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}/echo", listener.local_addr().unwrap());
+    let service = router.into_make_service_with_connect_info::<std::net::SocketAddr>();
+    tokio::spawn(axum::serve(listener, service).into_future());
+    let mut socket = connect(&url, ConnectOptions::default()).await.unwrap();
+    socket.close(4001, "enough").await.unwrap();
+    let ended = async {
+        loop {
+            let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+            match text
+                .lines()
+                .find(|line| line.contains("a connection ended"))
+            {
+                Some(line) => return String::from(line),
+                None => tokio::time::sleep(Duration::from_millis(5)).await,
+            }
+        }
+    };
+    let line = tokio::time::timeout(Duration::from_secs(60), ended).await;
+    let line = line.expect("the end is logged");
+    for field in [
+        "network.transport=\"tcp\"",
+        "network.peer.address=127.0.0.1",
+        "network.peer.port=",
+        "http.route=\"/echo\"",
+        "http.response.status_code=101",
+    ] {
+        assert!(line.contains(field), "{field}: {line}");
+    }
+    assert_eq!(line.matches("network.transport=").count(), 1, "{line}");
 }
