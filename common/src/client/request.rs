@@ -26,7 +26,8 @@ use crate::error::{Error, Result};
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not name a server",
     label = "not a URL or a request",
-    note = "text, a `Url`, or with the feature `http` an `http::Uri` or an `http::Request<()>`"
+    note = "text, a `sansws_core::http::Url`, or with the feature `http` an `http::Uri` or an `http::Request<()>`; of a URL of another \
+            crate, take the text: `url.as_str()`"
 )]
 pub trait IntoRequest {
     /// Returns the URL, and `options` with what else the value says.

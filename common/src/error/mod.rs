@@ -99,7 +99,7 @@ pub enum Error {
     #[error("the handshake failed: {0}")]
     Handshake(Failure),
     /// The server answered our handshake with a status other than 101.
-    #[error("the server answered with status {}", .0.status)]
+    #[error("the server answered with status {}{}", .0.status, hint(.0))]
     Refused(Box<Response>),
     /// The server redirected us, and we did not follow.
     #[error(transparent)]
@@ -147,6 +147,14 @@ pub enum Error {
     /// A handler's own error: 1011.
     #[error(transparent)]
     Other(Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Returns what to do about a refusal, if we know.
+fn hint(refusal: &Response) -> &'static str {
+    match refusal.location() {
+        Some(_) => ", a redirect: `ConnectOptions::redirects` follows it",
+        None => "",
+    }
 }
 
 /// A system error, with the operation that failed.
@@ -432,6 +440,20 @@ mod tests {
     use super::*;
     use std::error::Error as _;
     use std::string::ToString;
+
+    #[test]
+    fn a_redirect_that_is_not_followed_says_how_it_would_be() {
+        let text = |response: Response| Error::Refused(Box::new(response)).to_string();
+        let moved = Response::new(308).with("Location", "wss://example.org/?token=s3cret");
+        assert_eq!(
+            text(moved),
+            "the server answered with status 308, a redirect: `ConnectOptions::redirects` follows it"
+        );
+        for status in [308, 403] {
+            let want = format!("the server answered with status {status}");
+            assert_eq!(text(Response::new(status)), want);
+        }
+    }
 
     #[test]
     fn no_text_repeats_its_source() {
