@@ -19,7 +19,7 @@ use sansws_core::connection::{Connection, Role};
 use sansws_core::frame::MessageKind;
 use sansws_core::handshake::Opened;
 use sansws_core::http::Headers;
-use sansws_core::message::{Message, PreparedMessage};
+use sansws_core::message::{Message, Payload, PreparedMessage};
 
 use super::engine::Engine;
 use super::shared::{Shared, Until};
@@ -400,6 +400,16 @@ macro_rules! writing {
                 value: &V,
             ) -> Result<(), Error> {
                 self.send_bytes(serde_json::to_vec(value)?)
+            }
+
+            /// Sends a borrowed message, which is copied once, into the output: for those who reuse their buffer.
+            pub fn send_payload<'m>(
+                &mut self,
+                payload: impl Into<Payload<'m>>,
+            ) -> Result<(), Error> {
+                let payload = payload.into();
+                let send = |connection: &mut Connection| connection.send_payload(payload);
+                self.shared.submit(true, true, send)
             }
 
             /// Sends a prepared message, without a copy on a server.

@@ -103,6 +103,19 @@ fn answers_to_messages_that_came_together_leave_in_one_write() {
 }
 
 #[test]
+fn a_payload_is_sent_from_memory_that_is_used_again() {
+    let (peer, mut socket) = open(Limits::default());
+    let mut buffer = [0; 3];
+    for letter in b"ab" {
+        buffer.fill(*letter);
+        socket.send_payload(buffer.as_slice()).unwrap();
+    }
+    socket.send_payload("text").unwrap();
+    assert_eq!(peer.heard().concat(), b"\x82\x03aaa\x82\x03bbb\x81\x04text");
+    assert_eq!(socket.counters().sent, 3);
+}
+
+#[test]
 fn a_message_is_not_lent_before_there_is_room_for_an_answer() {
     let (peer, mut socket) = open(Limits {
         write_queue: 1_000,

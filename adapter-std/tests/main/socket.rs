@@ -39,6 +39,7 @@ fn a_call_waits_as_long_as_it_may() {
     let mut socket = connect(server.url(), ConnectOptions::default()).unwrap();
     assert_eq!(kind(socket.try_receive()), Some(io::ErrorKind::WouldBlock));
     let received = socket.receive_timeout(Duration::from_millis(20));
+    assert!(received.as_ref().is_err_and(Error::is_timeout));
     assert_eq!(kind(received), Some(io::ErrorKind::TimedOut));
     socket.send_text("a").unwrap();
     let received = socket.receive_timeout(Duration::from_secs(60)).unwrap();

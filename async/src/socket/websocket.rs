@@ -32,7 +32,7 @@ use sansws_core::error::SendError;
 use sansws_core::frame::MessageKind;
 use sansws_core::handshake::{Agreement, Opened};
 use sansws_core::http::Headers;
-use sansws_core::message::{Message, PreparedMessage};
+use sansws_core::message::{Message, Payload, PreparedMessage};
 use sansws_core::time::Duration;
 
 /// An open WebSocket connection.
@@ -401,6 +401,17 @@ macro_rules! writing {
             ) -> Result<(), Error> {
                 let bytes = serde_json::to_vec(value)?;
                 self.send_bytes(bytes).await
+            }
+
+            /// Sends a borrowed message, which is copied once, into the output: for those who reuse their buffer.
+            pub fn send_payload<'m>(
+                &mut self,
+                payload: impl Into<Payload<'m>>,
+            ) -> impl Future<Output = Result<(), Error>> {
+                let payload = payload.into();
+                self.shared.submit(move |engine| {
+                    engine.send_message(|connection| connection.send_payload(payload))
+                })
             }
 
             /// Sends a prepared message, without a copy on a server.

@@ -339,3 +339,32 @@ fn an_error_of_the_closure_ends_the_handler_after_earlier_answers() {
     assert_eq!((frames.len(), close_code(&frames)), (2, Some(1011)));
     assert_eq!(frames[0].payload, b"good");
 }
+
+#[test]
+fn a_payload_is_sent_from_memory_that_is_used_again() {
+    let (wire, mut task, _handle) = open(Config::default(), |upgrade: Upgrade<Wire>| async move {
+        let mut socket = upgrade.accept().await?;
+        socket.receive().await?;
+        let mut buffer = vec![b'a'; 100];
+        for letter in b'a'..=b'c' {
+            buffer.fill(letter);
+            socket.send_payload(buffer.as_slice()).await?;
+        }
+        let (_read, mut write) = socket.split();
+        write.send_payload("text").await?;
+        write.close(1000, "").await.map(drop)?;
+        Ok(())
+    });
+    wire.push(frame(0x81, b"go", KEY));
+    task.run();
+    let frames = output(&wire);
+    let sent: Vec<_> = frames
+        .iter()
+        .map(|frame| frame.payload.as_slice())
+        .collect();
+    assert_eq!(
+        sent[..4],
+        [&[b'a'; 100][..], &[b'b'; 100], &[b'c'; 100], b"text"]
+    );
+    assert_eq!((frames[0].opcode, frames[3].opcode), (2, 1));
+}

@@ -422,6 +422,15 @@ impl Error {
         matches!(self, Self::Disconnect(_))
     }
 
+    /// Returns whether it took too long: connecting, or a call with a timeout of its own.
+    pub fn is_timeout(&self) -> bool {
+        match self {
+            Self::ConnectTimeout => true,
+            Self::Io(error) => error.kind() == io::ErrorKind::TimedOut,
+            _ => false,
+        }
+    }
+
     /// Tags an error about a message with this connection.
     #[doc(hidden)]
     pub fn met_by(mut self, by: ConnectionTag) -> Self {
