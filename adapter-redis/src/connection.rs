@@ -247,11 +247,12 @@ impl Connector {
 
     /// Returns why there is no connection.
     fn reason(&self, error: &RedisError) -> String {
-        // What is no Redis may answer several lines.
+        // Another kind of server may answer several lines.
         let text = error.to_string();
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
         // An old server repeats the command that it does not know, with the password in it.
-        let is_unknown = text.contains("unknown command") && text.contains("HELLO");
+        let lower = text.to_ascii_lowercase();
+        let is_unknown = lower.contains("unknown command") && lower.contains("hello");
         if is_unknown || text.contains("NOPROTO") || text.contains("RESP3NotSupported") {
             return "Redis does not speak RESP3: it must be 6.2 or later, and a proxy in front of it must know `HELLO 3`".into();
         }
@@ -268,7 +269,7 @@ impl Connector {
             );
         }
         if error.kind() == ErrorKind::Parse {
-            return format!("what answers is no Redis: {text}");
+            return format!("no Redis answers there: {text}");
         }
         text
     }

@@ -777,7 +777,7 @@ async fn a_link_to_what_is_no_redis_of_these_days_says_what_to_do() {
             "does not speak RESP3: it must be 6.2",
         ),
         (b"-NOPROTO unsupported protocol version\r\n", "does not speak RESP3"),
-        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "what answers is no Redis: "),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "no Redis answers there: "),
         (b"", "did not answer within 200ms"),
     ] {
         for login in ["", "me:s3cret@"] {

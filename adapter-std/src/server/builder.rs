@@ -133,7 +133,7 @@ impl Server {
     ///
     /// [`ServerHandle::drain`] shuts the server down gradually, with 1012; [`ServerHandle::close`] at once, with 1001. It then stops
     /// accepting, and [`serve`](Self::serve) returns once all connections, or their
-    /// [`shutdown`](sansws_core::config::Timeouts::shutdown) time, have ended; after [`ServerHandle::drop_all`], within a second. A thread
+    /// [`shutdown`](sansws_core::config::Timeouts::shutdown) time, have ended; after [`ServerHandle::drop_all`], within about a second. A thread
     /// whose handler does not use its connection cannot be stopped, and goes on.
     pub fn handle(&mut self) -> ServerHandle {
         let most = self.options.max_connections;

@@ -14,7 +14,12 @@ impl<S: ByteStream> WebSocket<S> {
     /// the peer closed normally.
     ///
     /// Nothing is allocated or copied for a message that lies in the read buffer. The connection is locked while `handle` runs: it must use
-    /// nothing of this connection but the outbox. Each message waits until there is room for an answer.
+    /// nothing of this connection but the outbox and should not block, because a thread of [`keep_alive`](WebSocket::keep_alive) waits
+    /// meanwhile. A message waits until there is room for an answer; on a client, only as long as
+    /// [`Limits::read_ahead`](sansws_core::config::Limits::read_ahead) allows to keep what arrives. Pings that the application answers, with
+    /// [`auto_pong`](sansws_core::config::Config::auto_pong) off, are for [`receive_event`](Self::receive_event).
+    ///
+    /// Over a stream that is not ours and does not block, an answer may be unsent when the call returns: [`flush`](Self::flush) sends it.
     ///
     /// ```
     /// use sansws_std::{Payload, Result, WebSocket};
@@ -45,7 +50,7 @@ impl<S: ByteStream> WebSocket<S> {
 
     /// Lends each message to `handle`, which can answer through the [`Outbox`], until the peer closes normally or `handle` fails.
     ///
-    /// This is the cheapest way to serve a connection: it works as [`receive_with`](Self::receive_with) does, but the answers to messages that
+    /// This is the cheapest way to answer short messages: it works as [`receive_with`](Self::receive_with) does, but the answers to messages that
     /// have arrived together leave in one write, where [`send`](Self::send) writes each.
     ///
     /// ```

@@ -11,8 +11,9 @@ use sansws_common::error::NOT_JSON;
 use sansws_common::error::{ConnectionTag, Error};
 use sansws_common::server::verdict::OwnConnection;
 use sansws_common::socket::from_message::FromMessage;
+use sansws_common::socket::outbox::Handle;
 use sansws_common::socket::read_ahead::{Control, Item};
-use sansws_common::socket::taking::{Handle, Taking};
+use sansws_common::socket::taking::Taking;
 use sansws_core::close::CloseCode;
 use sansws_core::connection::Connection;
 use sansws_core::error::SendError;
@@ -165,17 +166,24 @@ impl<S: ByteStream> Shared<S> {
     /// Lends the next message, once there is room for an answer. `false` is a normal end.
     pub(super) fn lend(&self, handle: &mut Handle<'_>) -> Result<bool, Error> {
         let lent = self.drive(Until::Forever, true, |engine| {
-            while engine.accepts() && !engine.connection.has_room() {
-                if let Some(interest) = engine.make_room() {
-                    return Step::Wait(interest);
+            loop {
+                while engine.lacks_room() {
+                    if let Some(interest) = engine.make_room()
+                        && engine.lacks_room()
+                    {
+                        return Step::Wait(interest);
+                    }
+                }
+                match engine.receive(false, |engine, _| engine.lend_next(handle)) {
+                    Step::Done(Ok(Some(false))) => {}
+                    step => return step,
                 }
             }
-            engine.receive(false, |engine, _| engine.lend_next(handle))
         })??;
         Ok(lent.is_some())
     }
 
-    /// Writes answers. What prevents that, receiving tells.
+    /// Writes answers. An error is left to the next call that receives.
     pub(super) fn write_answers(&self) {
         let _ = self.write_all(true);
     }

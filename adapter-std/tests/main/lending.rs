@@ -139,6 +139,18 @@ fn a_message_is_not_lent_before_there_is_room_for_an_answer() {
 }
 
 #[test]
+fn a_pong_before_a_message_leaves_room_for_its_answer() {
+    let (peer, mut socket) = open(Limits {
+        write_queue: 1_000,
+        ..Limits::default()
+    });
+    let pings = frame(0x89, &[7; 125]).repeat(10);
+    peer.says(&[pings, frame(0x81, b"hello")].concat());
+    would_block(socket.receive_each(|message, out| out.send(message)));
+    assert!(peer.heard().concat().ends_with(b"\x81\x05hello"));
+}
+
+#[test]
 fn a_closure_that_panics_has_used_its_message_up() {
     let (peer, mut socket) = open(Limits::default());
     let messages: [&[u8]; 3] = [b"panic", b"one", b"two"];

@@ -20,12 +20,14 @@ impl<T: Transport> WebSocket<T> {
     /// normally.
     ///
     /// Nothing is allocated or copied for a message that lies in the read buffer. The connection is locked while `handle` runs: it must use
-    /// nothing of this connection but the outbox, and should not block. Each message waits until there is room for an answer.
+    /// nothing of this connection but the outbox, and should not block. A message waits until there is room for an answer; on a client, only
+    /// as long as [`Limits::read_ahead`](sansws_core::config::Limits::read_ahead) allows to keep what arrives. Pings that the
+    /// application answers, with [`auto_pong`](sansws_core::config::Config::auto_pong) off, are for [`receive_event`](Self::receive_event).
     ///
     /// ```
     /// use sansws_async::{Payload, Result, Transport, WebSocket};
     ///
-    /// /// What a message asks for.
+    /// /// The request in a message.
     /// enum Asked {
     ///     Nothing,
     ///     Report(u32),
@@ -69,7 +71,7 @@ impl<T: Transport> WebSocket<T> {
 
     /// Lends each message to `handle`, which can answer through the [`Outbox`], until the peer closes normally or `handle` fails.
     ///
-    /// This is the cheapest way to serve a connection: it works as [`receive_with`](Self::receive_with) does, but messages that have arrived
+    /// This is the cheapest way to answer short messages: it works as [`receive_with`](Self::receive_with) does, but messages that have arrived
     /// together are handled together, and their answers leave in one write.
     ///
     /// ```
@@ -95,7 +97,13 @@ impl<T: Transport> WebSocket<T> {
                     let mut lend = |payload: Payload<'_>, outbox: &mut Outbox<'_>| {
                         handled = handle(payload, outbox);
                     };
-                    let lent = ready!(engine.poll_lend(cx, WakerRole::Reader, &mut lend))?;
+                    let Poll::Ready(lent) = engine.poll_lend(cx, WakerRole::Reader, &mut lend)
+                    else {
+                        // It may only have given others a turn.
+                        engine.flush_if_due(cx);
+                        return Poll::Pending;
+                    };
+                    let lent = lent?;
                     if !lent || handled.is_err() {
                         engine.flush_if_due(cx);
                         return Poll::Ready(handled);

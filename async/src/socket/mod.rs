@@ -2,7 +2,8 @@
 //! `sansws-core` decides everything in RFC 6455 sections 4 to 7; this layer reads, writes, sleeps and wakes.
 //!
 //! - **Flushing.** On a server's task the messages that a handler sends gather, and one vectored write sends them when the handler
-//!   waits. Elsewhere, on a client or from another task, each send writes at once; `Sink::feed` gathers until a flush.
+//!   waits. Elsewhere, on a client or from another task, each send writes at once; `Sink::feed` gathers until a flush, and `receive_each` until it
+//!   waits.
 //! - **Buffers.** A thread lends its read buffer while there is unread input, a write buffer while there is unsent output. An idle
 //!   connection holds neither.
 //! - **Cancel safety.** No future of this module holds bytes or half-done work: both live in the connection. Dropping one at any await

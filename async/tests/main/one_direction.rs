@@ -6,7 +6,7 @@ use crate::support;
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::io::ErrorKind;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -453,4 +453,50 @@ fn a_server_task_looks_by_itself() {
     assert_eq!(outcome.closed.unwrap().code(), 1008);
     assert!(outcome.result.is_ok(), "{:?}", outcome.result);
     let _ = output(&wire);
+}
+
+#[test]
+fn a_client_that_is_lent_messages_answers_them_at_once() {
+    let (wire, mut socket) = client(Config::default());
+    let mut each = pin!(socket.receive_each(|message, out| out.send(message)));
+    let cx = &mut Context::from_waker(Waker::noop());
+    // More than may be handled in one turn.
+    wire.push(frame(0x81, b"hello", None).repeat(10_000));
+    let mut answers = 0;
+    while answers < 10_000 {
+        let polled: Poll<Result<(), Error>> = each.as_mut().poll(cx);
+        assert!(polled.is_pending());
+        let more = frames(&wire.take()).len();
+        assert!(more > 0);
+        answers += more;
+    }
+}
+
+/// Both ends have much to say, and neither reads before it was heard.
+#[test]
+fn a_client_with_unsent_output_is_lent_messages_all_the_same() {
+    let mut config = Config::default();
+    config.limits.write_queue = 10_000;
+    config.limits.read_ahead = 10_000;
+    let (wire, mut socket) = client(config);
+    wire.allow(0);
+    let cx = &mut Context::from_waker(Waker::noop());
+    assert!(pin!(socket.send(vec![1; 50_000])).poll(cx).is_ready());
+    let mut lent = 0;
+    let mut refused = 0;
+    {
+        let mut each = pin!(socket.receive_each(|_, out| {
+            lent += 1;
+            refused += usize::from(out.send("no room").is_err());
+            Ok::<(), Error>(())
+        }));
+        for _ in 0..100 {
+            wire.push(frame(0x82, &[7; 1_000], None));
+            assert!(each.as_mut().poll(cx).is_pending());
+        }
+    }
+    assert!(
+        lent >= 80 && refused == lent,
+        "{lent} were lent, {refused} refused"
+    );
 }

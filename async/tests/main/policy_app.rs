@@ -177,15 +177,32 @@ fn an_address_has_so_many_connections_and_comes_so_often() {
     });
 }
 
+/// An echo that is lent its messages.
+async fn lent(upgrade: Up) -> Result {
+    let mut socket = upgrade.accept().await?;
+    socket
+        .receive_each(|message, out| out.send(message))
+        .await?;
+    Ok(())
+}
+
 /// A server that takes two messages a second, and then does this.
-async fn limited(outcome: LimitAction) -> Result<(sansws_async::test_kit::TestServer, TestSocket)> {
+async fn limited(
+    outcome: LimitAction,
+    lends: bool,
+) -> Result<(sansws_async::test_kit::TestServer, TestSocket)> {
     let traffic = TrafficLimits {
         messages: Some(Rate::per_second(2)),
         outcome,
         ..TrafficLimits::default()
     };
     let policy = ConnectionPolicy::default().traffic(traffic);
-    let server = serve(Routes::new().add(Route::new("/", echo).policy(policy)));
+    let route = if lends {
+        Route::new("/", lent)
+    } else {
+        Route::new("/", echo)
+    };
+    let server = serve(Routes::new().add(route.policy(policy)));
     let mut socket = server.connect("/").await?;
     for text in ["1", "2", "3", "4", "5"] {
         socket.send_text(text).await?;
@@ -196,18 +213,20 @@ async fn limited(outcome: LimitAction) -> Result<(sansws_async::test_kit::TestSe
 #[test]
 fn too_many_messages_are_delayed_and_none_is_lost() {
     run(async {
-        let (server, mut socket) = limited(LimitAction::Delay).await?;
-        let begun = server.clock().now();
-        for text in ["1", "2", "3", "4", "5"] {
-            socket.expect_text(text).await;
+        for lends in [false, true] {
+            let (server, mut socket) = limited(LimitAction::Delay, lends).await?;
+            let begun = server.clock().now();
+            for text in ["1", "2", "3", "4", "5"] {
+                socket.expect_text(text).await;
+            }
+            let took = server.clock().now().since(begun);
+            assert!(
+                (Duration::from_millis(900)..Duration::from_millis(1_600)).contains(&took),
+                "{took:?}"
+            );
+            socket.expect_nothing(Duration::from_secs(300)).await;
+            socket.close(1000, "").await?;
         }
-        let took = server.clock().now().since(begun);
-        assert!(
-            (Duration::from_millis(900)..Duration::from_millis(1_600)).contains(&took),
-            "{took:?}"
-        );
-        socket.expect_nothing(Duration::from_secs(300)).await;
-        socket.close(1000, "").await?;
         Ok(())
     });
 }
@@ -250,10 +269,12 @@ fn too_many_messages_are_dropped_and_counted() {
 #[test]
 fn too_many_messages_close_with_1008() {
     run(async {
-        let (_server, mut socket) = limited(LimitAction::Close).await?;
-        socket.expect_text("1").await;
-        socket.expect_text("2").await;
-        assert_eq!(socket.expect_close(1008).await, "too many messages");
+        for lends in [false, true] {
+            let (_server, mut socket) = limited(LimitAction::Close, lends).await?;
+            socket.expect_text("1").await;
+            socket.expect_text("2").await;
+            assert_eq!(socket.expect_close(1008).await, "too many messages");
+        }
         Ok(())
     });
 }

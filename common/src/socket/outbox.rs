@@ -1,5 +1,5 @@
 //! Answers from within a receive call that lends its messages.
-//! Knows no socket: what is accepted here is written by the call.
+//! Knows no socket: the call writes the answers.
 
 use std::fmt;
 
@@ -7,16 +7,20 @@ use sansws_core::connection::Connection;
 use sansws_core::error::SendError;
 use sansws_core::message::{Payload, PreparedMessage};
 
+use super::ending::vanished;
 use crate::error::Error;
 
 /// Number of answers to a message that may be lost without an error, if the connection ended meanwhile: an application that sends more has
 /// not seen the end.
 pub const ANSWERS: u8 = 16;
 
+/// A closure that messages are lent to.
+pub type Handle<'h> = dyn FnMut(Payload<'_>, &mut Outbox<'_>) + 'h;
+
 /// The output of a connection whose message is lent: accepts answers at once, without waiting.
 ///
-/// They leave together, after the messages that had arrived were handled. Each message finds room for an answer of any length; more answers
-/// are accepted while fewer than [`Limits::write_queue`](sansws_core::config::Limits::write_queue) bytes are unsent.
+/// The call writes them: `receive_with` after its message, `receive_each` once it has handled all messages that had arrived, or earlier if they are
+/// long. Each message finds room for an answer of any length; more answers are accepted while fewer than [`Limits::write_queue`](sansws_core::config::Limits::write_queue) bytes are unsent.
 pub struct Outbox<'a> {
     connection: &'a mut Connection,
     /// Number of answers that may be lost without an error.
@@ -28,24 +32,22 @@ pub struct Outbox<'a> {
 }
 
 impl<'a> Outbox<'a> {
-    /// Once we have closed with the code `said`, which is 0 before, no answer may be lost without an error. `prepare` is called before an
-    /// empty queue is written to.
-    pub const fn new(
+    /// Lends a message, together with the output of its connection. `prepare` is called before an empty queue is written to. Returns how
+    /// many messages were accepted, and how many answers may still be lost.
+    pub fn lend(
         connection: &'a mut Connection,
-        said: u16,
         prepare: fn(&mut Connection),
-    ) -> Self {
-        Self {
+        message: Payload<'_>,
+        handle: &mut Handle<'_>,
+    ) -> (u32, u8) {
+        let mut outbox = Self {
             connection,
-            answers: if said == 0 { ANSWERS } else { 0 },
+            answers: ANSWERS,
             sent: 0,
             prepare,
-        }
-    }
-
-    /// Returns how many messages it accepted, and how many answers may still be lost.
-    pub const fn into_counts(self) -> (u32, u8) {
-        (self.sent, self.answers)
+        };
+        handle(message, &mut outbox);
+        (outbox.sent, outbox.answers)
     }
 
     /// Sends a message, which is copied.
@@ -77,9 +79,8 @@ impl<'a> Outbox<'a> {
         send: impl FnOnce(&mut Connection) -> Result<(), SendError>,
     ) -> Result<(), Error> {
         let accepts = self.connection.is_open() && !self.connection.is_output_over();
-        if !accepts && self.answers > 0 {
-            self.answers -= 1;
-            return Ok(());
+        if !accepts {
+            return self.lose();
         }
         if self.connection.queued() == 0 {
             (self.prepare)(self.connection);
@@ -88,6 +89,23 @@ impl<'a> Outbox<'a> {
         self.sent += 1;
         self.answers = 0;
         Ok(())
+    }
+}
+
+impl Outbox<'_> {
+    /// An answer is lost, as it would have been in flight.
+    #[cold]
+    fn lose(&mut self) -> Result<(), Error> {
+        if self.answers > 0 {
+            self.answers -= 1;
+            return Ok(());
+        }
+        // A write has failed, and the input has not told yet how the connection ended.
+        Err(if self.connection.is_open() {
+            Error::Disconnect(Box::new(vanished()))
+        } else {
+            SendError::Closing.into()
+        })
     }
 }
 

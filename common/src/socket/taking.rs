@@ -5,10 +5,7 @@ use std::mem;
 
 use sansws_core::message::{Message, Payload};
 
-use super::outbox::Outbox;
-
-/// A closure that messages are lent to.
-pub type Handle<'h> = dyn FnMut(Payload<'_>, &mut Outbox<'_>) + 'h;
+use super::outbox::Handle;
 
 /// How to take a message that lies in a read buffer.
 pub enum Taking<'a, 'h> {

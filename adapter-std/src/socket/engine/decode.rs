@@ -2,10 +2,10 @@
 //! RFC 6455 section 6.2.
 //! Knows no stream.
 
-use sansws_common::socket::outbox::{ANSWERS, Outbox};
+use sansws_common::socket::outbox::{ANSWERS, Handle, Outbox};
 use sansws_common::socket::read_ahead::{Control, Item};
-use sansws_common::socket::taking::{Handle, Taking, copied_into};
-use sansws_core::connection::Event;
+use sansws_common::socket::taking::{Taking, copied_into};
+use sansws_core::connection::{Event, Role};
 use sansws_core::limits::Verdict;
 use sansws_core::message::{Message, Payload};
 
@@ -61,13 +61,18 @@ impl<S: ByteStream> Engine<S> {
         Some(Ok(item))
     }
 
-    /// Lends the next message that was received; control frames for the application are kept.
-    pub(in crate::socket) fn lend_next(&mut self, handle: &mut Handle<'_>) -> Option<()> {
+    /// Lends the next message that was received; control frames for the application are kept. Returns `false` when there is no room for an
+    /// answer.
+    pub(in crate::socket) fn lend_next(&mut self, handle: &mut Handle<'_>) -> Option<bool> {
         loop {
+            // Pongs and pings of ours take room too.
+            if self.lacks_room() {
+                return Some(false);
+            }
             let item = match self.ahead.pop() {
                 Some(item) => item,
                 None => match self.decode(false, &mut Taking::Lent(handle))? {
-                    Received::Lent => return Some(()),
+                    Received::Lent => return Some(true),
                     Received::Item(item) => item,
                     Received::Control(control) => {
                         self.ahead.push_control(control);
@@ -78,17 +83,20 @@ impl<S: ByteStream> Engine<S> {
             };
             // Not the rest of a message whose reader was dropped.
             if item.piece.is_none() {
-                self.lend(item.message.payload(), handle);
-                return Some(());
+                let payload = item.message.payload();
+                let counts = Outbox::lend(&mut self.connection, |_| {}, payload, handle);
+                self.note_answers(counts);
+                return Some(true);
             }
         }
     }
 
-    fn lend(&mut self, payload: Payload<'_>, handle: &mut Handle<'_>) {
-        let mut outbox = Outbox::new(&mut self.connection, self.said, |_| {});
-        handle(payload, &mut outbox);
-        let counts = outbox.into_counts();
-        self.lent(counts);
+    /// Returns whether an answer finds no room. A client whose messages are kept no more has to take them all the same: were the peer waiting
+    /// too, each would wait for the other forever.
+    pub(in crate::socket) fn lacks_room(&self) -> bool {
+        self.accepts()
+            && !self.connection.has_room()
+            && (self.connection.role() == Role::Server || self.may_read_ahead())
     }
 
     /// Returns the next control frame for the application, if it precedes all messages.
@@ -115,12 +123,14 @@ impl<S: ByteStream> Engine<S> {
                 return None;
             }
         };
-        // What follows may panic.
+        // A closure may panic.
         *start += step.consumed;
         let keeps = self.connection.config().keeps_control_frames();
+        // One that is lent may stay in its assembly.
+        let assembled = step.assembled && !matches!(taking, Taking::Lent(_));
         let payload = match step.event? {
-            Event::Text(text) if !step.assembled => Payload::Text(text),
-            Event::Binary(bytes) if !step.assembled => Payload::Binary(bytes),
+            Event::Text(text) if !assembled => Payload::Text(text),
+            Event::Binary(bytes) if !assembled => Payload::Binary(bytes),
             Event::Text(_) => {
                 let message = Message::Text(assembly.take_text());
                 return Some(self.pass(message, None));
@@ -160,10 +170,8 @@ impl<S: ByteStream> Engine<S> {
                 let traffic = self.traffic.as_deref_mut();
                 let verdict = traffic.map_or(Verdict::Pass, |traffic| traffic.judge(now(), length));
                 if matches!(verdict, Verdict::Pass | Verdict::Wait(_)) {
-                    let mut outbox = Outbox::new(&mut self.connection, self.said, |_| {});
-                    handle(payload, &mut outbox);
-                    let counts = outbox.into_counts();
-                    self.lent(counts);
+                    let counts = Outbox::lend(&mut self.connection, |_| {}, payload, *handle);
+                    self.note_answers(counts);
                 }
                 if self.follow(verdict) {
                     Received::Lent
@@ -186,7 +194,7 @@ impl<S: ByteStream> Engine<S> {
     }
 
     /// Messages were sent, and so many answers may still be lost.
-    fn lent(&mut self, (sent, answers): (u32, u8)) {
+    fn note_answers(&mut self, (sent, answers): (u32, u8)) {
         self.counts.sent += u64::from(sent);
         (self.answers, self.unseen) = (answers, ANSWERS);
     }

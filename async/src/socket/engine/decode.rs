@@ -6,9 +6,9 @@ use crate::socket::buffer;
 use crate::socket::engine::Engine;
 use crate::socket::read_ahead::Control;
 use crate::transport::Transport;
-use sansws_common::socket::outbox::{ANSWERS, Outbox};
-use sansws_common::socket::taking::{Handle, Taking, copied_into};
-use sansws_core::connection::{Connection, Event};
+use sansws_common::socket::outbox::{ANSWERS, Handle, Outbox};
+use sansws_common::socket::taking::{Taking, copied_into};
+use sansws_core::connection::{Connection, Event, Role};
 use sansws_core::limits::Verdict;
 use sansws_core::message::{Message, Payload};
 
@@ -54,9 +54,10 @@ impl<T: Transport> Engine<T> {
                 return Got::Nothing;
             }
         };
-        // What follows may panic.
+        // A closure may panic.
         *start += step.consumed;
-        let assembled = step.assembled;
+        // One that is lent may stay in its assembly.
+        let assembled = step.assembled && !matches!(taking, Taking::Lent(_));
         let payload = match step.event {
             Some(Event::Text(text)) if !assembled => Payload::Text(text),
             Some(Event::Binary(bytes)) if !assembled => Payload::Binary(bytes),
@@ -108,10 +109,9 @@ impl<T: Transport> Engine<T> {
                     traffic.judge(self.transport.now(), length)
                 });
                 if matches!(verdict, Verdict::Pass | Verdict::Wait(_)) {
-                    let mut outbox = Outbox::new(&mut self.connection, self.said, lend_buffer);
-                    handle(payload, &mut outbox);
-                    let counts = outbox.into_counts();
-                    self.lent(counts);
+                    self.sent.messages += 1;
+                    let counts = Outbox::lend(&mut self.connection, lend_buffer, payload, *handle);
+                    self.note_answers(counts);
                 }
                 if self.follow(verdict) {
                     Got::Lent
@@ -133,19 +133,25 @@ impl<T: Transport> Engine<T> {
 
     /// Lends a message that was received, with the output.
     pub(super) fn lend(&mut self, message: &Message, handle: &mut Handle<'_>) {
-        let mut outbox = Outbox::new(&mut self.connection, self.said, lend_buffer);
-        handle(message.payload(), &mut outbox);
-        let counts = outbox.into_counts();
-        self.lent(counts);
+        let counts = Outbox::lend(&mut self.connection, lend_buffer, message.payload(), handle);
+        self.note_answers(counts);
     }
 
     /// Messages were sent, and so many answers may still be lost.
     #[inline]
-    fn lent(&mut self, (sent, answers): (u32, u8)) {
+    fn note_answers(&mut self, (sent, answers): (u32, u8)) {
         self.counts.sent += u64::from(sent);
-        self.sent.messages += sent + 1;
+        self.sent.messages += sent;
         (self.answers, self.unseen) = (answers, ANSWERS);
         self.reclaim_unused();
+    }
+
+    /// Returns whether an answer finds no room. A client whose messages are kept no more has to take them all the same: were the peer waiting
+    /// too, each would wait for the other forever.
+    pub(super) fn lacks_room(&self) -> bool {
+        self.accepts()
+            && !self.connection.has_room()
+            && (self.connection.role() == Role::Server || self.may_read_ahead())
     }
 
     /// Takes back a buffer that was lent for output which was then refused.

@@ -26,8 +26,8 @@ use sansws_core::time::Instant;
 
 use decode::Got;
 use sansws_common::socket::ending::Ending;
-use sansws_common::socket::outbox::ANSWERS;
-use sansws_common::socket::taking::{Handle, Taking};
+use sansws_common::socket::outbox::{ANSWERS, Handle};
+use sansws_common::socket::taking::Taking;
 use sansws_common::socket::traffic::Traffic;
 pub use traffic::Counters;
 use traffic::{Counts, ReportedCounters, ScheduledClose, Sent};
@@ -195,9 +195,11 @@ impl<T: Transport> Engine<T> {
         handle: &mut Handle<'_>,
     ) -> Poll<Result<bool, Error>> {
         loop {
-            if self.accepts() && !self.connection.has_room() {
-                // What else it would say, receiving says too.
-                let _ = ready!(self.poll_ready_to_answer(cx, role));
+            // An error is left to receiving, which meets it too.
+            while self.lacks_room() {
+                if self.poll_ready_to_answer(cx, role).is_pending() && self.lacks_room() {
+                    return Poll::Pending;
+                }
             }
             match ready!(self.poll_got(cx, role, false, &mut Taking::Lent(handle)))? {
                 Some(Got::Message(message)) => self.lend(&message, handle),
@@ -272,6 +274,10 @@ impl<T: Transport> Engine<T> {
         loop {
             // A receiver that always gets a message never waits: give other tasks a turn.
             ready!(self.poll_turn(cx));
+            // Pongs, pings and publications of a hub take room too.
+            if matches!(taking, Taking::Lent(_)) && self.lacks_room() {
+                return Poll::Ready(Ok(Some(Got::Other)));
+            }
             if let Some(Item { message, piece }) = self.ahead.pop() {
                 self.sent.messages += 1;
                 (self.answers, self.unseen) = (ANSWERS, ANSWERS);
