@@ -174,7 +174,7 @@ impl<C: Connector> Client<C> {
             engine.send_message(|connection| connection.send_payload(payload))?;
             self.queue.pop();
         }
-        engine.flush_if_due(cx);
+        engine.flush_if_due(cx, WakerRole::Writer);
         Poll::Ready(Ok(()))
     }
 
@@ -286,7 +286,7 @@ impl<C: Connector> Client<C> {
         let sent = message.take().map_or(Ok(()), |message| {
             engine.send_message(|connection| connection.send(message))
         });
-        engine.flush_if_due(cx);
+        engine.flush_if_due(cx, WakerRole::Writer);
         Poll::Ready(Some(sent))
     }
 

@@ -64,7 +64,7 @@ impl<T: Transport> WebSocket<T> {
             };
             let mut engine = self.cell().engine();
             ready!(engine.poll_lend(cx, WakerRole::Reader, &mut lend))?;
-            engine.flush_if_due(cx);
+            engine.flush_if_due(cx, WakerRole::Reader);
             Poll::Ready(Ok(returned))
         })
     }
@@ -100,12 +100,12 @@ impl<T: Transport> WebSocket<T> {
                     let Poll::Ready(lent) = engine.poll_lend(cx, WakerRole::Reader, &mut lend)
                     else {
                         // It may only have given others a turn.
-                        engine.flush_if_due(cx);
+                        engine.flush_if_due(cx, WakerRole::Reader);
                         return Poll::Pending;
                     };
                     let lent = lent?;
                     if !lent || handled.is_err() {
-                        engine.flush_if_due(cx);
+                        engine.flush_if_due(cx, WakerRole::Reader);
                         return Poll::Ready(handled);
                     }
                 }

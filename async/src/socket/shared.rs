@@ -47,7 +47,7 @@ impl<T: Transport> Shared<T> {
             if let Some(send) = send.take() {
                 send(&mut engine)?;
             }
-            engine.flush_if_due(cx);
+            engine.flush_if_due(cx, WakerRole::Writer);
             Poll::Ready(Ok(()))
         })
     }

@@ -365,39 +365,6 @@ fn messages_that_came_while_the_handler_was_busy_are_lent_first() {
 }
 
 #[test]
-fn all_that_was_sent_before_the_peer_left_is_lent() {
-    for (code, ends) in [(1000, true), (4001, true), (4001, false)] {
-        let lent = Rc::<Cell<usize>>::default();
-        let counted = lent.clone();
-        let (wire, mut task, _handle) = open(Config::default(), |upgrade| async move {
-            let mut socket: WebSocket<Wire> = upgrade.accept().await?;
-            let answer = |message: Payload<'_>, out: &mut Outbox<'_>| {
-                counted.set(counted.get() + 1);
-                out.send(message)?;
-                out.send("and one more")
-            };
-            socket.receive_each(answer).await?;
-            Ok(())
-        });
-        wire.state().write_fault = Some(ErrorKind::BrokenPipe);
-        for _ in 0..40 {
-            wire.push(frame(0x82, &[1; 20_000], KEY));
-        }
-        wire.push(frame(0x88, &u16::to_be_bytes(code), KEY));
-        if ends {
-            wire.end();
-        } else {
-            wire.fail(ErrorKind::ConnectionReset);
-        }
-        task.run();
-        let outcome = task.done.expect("it ended");
-        assert_eq!(lent.get(), 40);
-        assert_eq!(outcome.closed.unwrap().code(), code);
-        assert!(outcome.result.is_ok(), "{:?}", outcome.result);
-    }
-}
-
-#[test]
 fn an_error_of_the_closure_ends_the_handler_after_earlier_answers() {
     let (wire, mut task, _handle) = open(Config::default(), |upgrade| async move {
         let mut socket: WebSocket<Wire> = upgrade.accept().await?;

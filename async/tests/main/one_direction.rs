@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use futures_sink::Sink;
 use sansws_async::internal::connect;
-use sansws_async::{Error, Result, WebSocket};
+use sansws_async::{Error, Outbox, Payload, Result, WebSocket};
 use sansws_core::config::Config;
 use sansws_core::error::{SendError, Violation};
 use sansws_core::http::Url;
@@ -98,11 +98,20 @@ fn a_sink_that_closes_may_be_asked_whether_it_is_ready() {
 
 #[test]
 fn a_handler_that_answers_receives_all_that_was_sent_before_the_peer_left() {
-    for (code, ends) in [(1000, true), (4001, true), (4001, false)] {
+    let ends = [(1000, true), (4001, true), (4001, false)];
+    let all = ends.map(|end| [(end, false), (end, true)]).into_iter();
+    for ((code, ends), lends) in all.flatten() {
         let received = Rc::<Cell<usize>>::default();
         let counted = received.clone();
         let (wire, mut task, _gate) = open(Config::default(), |upgrade| async move {
             let mut socket = upgrade.accept().await?;
+            if lends {
+                let answer = |message: Payload<'_>, out: &mut Outbox<'_>| {
+                    counted.set(counted.get() + 1);
+                    out.send(message)
+                };
+                return Ok(socket.receive_each(answer).await?);
+            }
             while let Some(message) = socket.receive().await? {
                 counted.set(counted.get() + 1);
                 socket.send(message).await?;

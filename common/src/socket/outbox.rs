@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use sansws_core::connection::Connection;
+use sansws_core::connection::{Connection, Role};
 use sansws_core::error::SendError;
 use sansws_core::message::{Payload, PreparedMessage};
 
@@ -19,8 +19,9 @@ pub type Handle<'h> = dyn FnMut(Payload<'_>, &mut Outbox<'_>) + 'h;
 
 /// The output of a connection whose message is lent: accepts answers at once, without waiting.
 ///
-/// The call writes them: `receive_with` after its message, `receive_each` once it has handled all messages that had arrived, or earlier if they are
-/// long. Each message finds room for an answer of any length; more answers are accepted while fewer than [`Limits::write_queue`](sansws_core::config::Limits::write_queue) bytes are unsent.
+/// The call writes them: `receive_with` after its message, `receive_each` once it has handled all messages that had arrived, or earlier if they
+/// are long. Each message finds room for an answer of any length; more answers are accepted while fewer than
+/// [`Limits::write_queue`](sansws_core::config::Limits::write_queue) bytes are unsent.
 pub struct Outbox<'a> {
     connection: &'a mut Connection,
     /// Number of answers that may be lost without an error.
@@ -90,9 +91,7 @@ impl<'a> Outbox<'a> {
         self.answers = 0;
         Ok(())
     }
-}
 
-impl Outbox<'_> {
     /// An answer is lost, as it would have been in flight.
     #[cold]
     fn lose(&mut self) -> Result<(), Error> {
@@ -115,4 +114,14 @@ impl fmt::Debug for Outbox<'_> {
             .field("queued", &self.queued())
             .finish_non_exhaustive()
     }
+}
+
+/// Returns whether the answer to a message that is lent would find no room. A client whose messages can be kept no more, as `may_keep` says,
+/// takes them all the same: were its peer waiting too, each would wait for the other forever.
+#[inline]
+pub fn lacks_room(connection: &Connection, may_keep: impl FnOnce() -> bool) -> bool {
+    !connection.has_room()
+        && connection.is_open()
+        && !connection.is_output_over()
+        && (connection.role() == Role::Server || may_keep())
 }

@@ -1,9 +1,10 @@
 //! Messages, whole or in chunks, that were read ahead of a busy handler; and control frames for applications that want them.
 //! RFC 6455 section 5.5: control frames after messages must be seen.
-//! Knows no limit for messages: the caller checks the queue's size before adding.
+//! Holds whatever is added: the caller asks before whether more may be kept.
 
 use std::collections::VecDeque;
 
+use sansws_core::connection::Connection;
 use sansws_core::message::Message;
 
 /// A queue that holds no heap memory when empty.
@@ -19,6 +20,9 @@ struct Held {
     /// Each with the number of items before it.
     control: VecDeque<(u64, Control)>,
 }
+
+/// Maximum number of messages and chunks that are kept, however short.
+const ITEMS_AHEAD: usize = 1024;
 
 /// Maximum number of control frames that are kept; beyond it, the oldest is dropped.
 const CONTROL_AHEAD: usize = 32;
@@ -89,6 +93,18 @@ impl ReadAhead {
 
     pub fn clear(&mut self) {
         self.0 = None;
+    }
+
+    /// Returns whether the next input, which begins with `unread`, may be kept: it is a control frame, or a message within
+    /// [`Limits::read_ahead`](sansws_core::config::Limits::read_ahead). `unfinished` is the number of bytes of a message that has not arrived in
+    /// full.
+    pub fn may_keep(&self, connection: &Connection, unread: &[u8], unfinished: usize) -> bool {
+        let most = connection.config().limits.read_ahead;
+        let room = most.saturating_sub(self.bytes() + unfinished) as u64;
+        match connection.next_data(unread) {
+            Some(length) => length <= room && self.items() < ITEMS_AHEAD,
+            None => room > 0,
+        }
     }
 
     pub fn bytes(&self) -> usize {

@@ -2,10 +2,10 @@
 //! RFC 6455 section 6.2.
 //! Knows no stream.
 
-use sansws_common::socket::outbox::{ANSWERS, Handle, Outbox};
+use sansws_common::socket::outbox::{ANSWERS, Handle, Outbox, lacks_room};
 use sansws_common::socket::read_ahead::{Control, Item};
 use sansws_common::socket::taking::{Taking, copied_into};
-use sansws_core::connection::{Event, Role};
+use sansws_core::connection::Event;
 use sansws_core::limits::Verdict;
 use sansws_core::message::{Message, Payload};
 
@@ -91,12 +91,9 @@ impl<S: ByteStream> Engine<S> {
         }
     }
 
-    /// Returns whether an answer finds no room. A client whose messages are kept no more has to take them all the same: were the peer waiting
-    /// too, each would wait for the other forever.
+    /// Returns whether the answer to a message that is lent would find no room.
     pub(in crate::socket) fn lacks_room(&self) -> bool {
-        self.accepts()
-            && !self.connection.has_room()
-            && (self.connection.role() == Role::Server || self.may_read_ahead())
+        lacks_room(&self.connection, || self.may_read_ahead())
     }
 
     /// Returns the next control frame for the application, if it precedes all messages.

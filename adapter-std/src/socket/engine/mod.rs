@@ -40,9 +40,6 @@ use decode::Received;
 /// Number of slices in a vectored write.
 const SLICES: usize = 16;
 
-/// Maximum number of messages and chunks to read ahead, however short.
-const ITEMS_AHEAD: usize = 1024;
-
 /// How often a stream that is taken looks whether its keeper has let go of it.
 const LET_GO: Duration = Duration::from_millis(1);
 
@@ -388,13 +385,9 @@ impl<S: ByteStream> Engine<S> {
 
     /// Returns whether the next input is a control frame, or a message that fits the read-ahead limit.
     pub(super) fn may_read_ahead(&self) -> bool {
-        let most = self.connection.config().limits.read_ahead;
         let unfinished = Assembly::pending_bytes(self.unread.assembly());
-        let room = most.saturating_sub(self.ahead.bytes() + unfinished) as u64;
-        match self.connection.next_data(self.unread.bytes()) {
-            Some(length) => length <= room && self.ahead.items() < ITEMS_AHEAD,
-            None => room > 0,
-        }
+        self.ahead
+            .may_keep(&self.connection, self.unread.bytes(), unfinished)
     }
 
     /// Starts to close. Closing twice is not an error.

@@ -6,9 +6,9 @@ use crate::socket::buffer;
 use crate::socket::engine::Engine;
 use crate::socket::read_ahead::Control;
 use crate::transport::Transport;
-use sansws_common::socket::outbox::{ANSWERS, Handle, Outbox};
+use sansws_common::socket::outbox::{ANSWERS, Handle, Outbox, lacks_room};
 use sansws_common::socket::taking::{Taking, copied_into};
-use sansws_core::connection::{Connection, Event, Role};
+use sansws_core::connection::{Connection, Event};
 use sansws_core::limits::Verdict;
 use sansws_core::message::{Message, Payload};
 
@@ -146,12 +146,9 @@ impl<T: Transport> Engine<T> {
         self.reclaim_unused();
     }
 
-    /// Returns whether an answer finds no room. A client whose messages are kept no more has to take them all the same: were the peer waiting
-    /// too, each would wait for the other forever.
+    /// Returns whether the answer to a message that is lent would find no room.
     pub(super) fn lacks_room(&self) -> bool {
-        self.accepts()
-            && !self.connection.has_room()
-            && (self.connection.role() == Role::Server || self.may_read_ahead())
+        lacks_room(&self.connection, || self.may_read_ahead())
     }
 
     /// Takes back a buffer that was lent for output which was then refused.

@@ -195,12 +195,6 @@ impl<T: Transport> Engine<T> {
         handle: &mut Handle<'_>,
     ) -> Poll<Result<bool, Error>> {
         loop {
-            // An error is left to receiving, which meets it too.
-            while self.lacks_room() {
-                if self.poll_ready_to_answer(cx, role).is_pending() && self.lacks_room() {
-                    return Poll::Pending;
-                }
-            }
             match ready!(self.poll_got(cx, role, false, &mut Taking::Lent(handle)))? {
                 Some(Got::Message(message)) => self.lend(&message, handle),
                 Some(Got::Lent) => {}
@@ -208,7 +202,15 @@ impl<T: Transport> Engine<T> {
                     self.ahead.push_control(control);
                     continue;
                 }
-                Some(Got::Piece(..) | Got::Other | Got::Nothing) => continue,
+                Some(Got::Piece(..) | Got::Other | Got::Nothing) => {
+                    // An error is left to receiving, which meets it too.
+                    while self.lacks_room() {
+                        if self.poll_ready_to_answer(cx, role).is_pending() && self.lacks_room() {
+                            return Poll::Pending;
+                        }
+                    }
+                    continue;
+                }
                 None => return Poll::Ready(Ok(false)),
             }
             if self.connection.queued() >= GATHERED {

@@ -12,9 +12,6 @@ use crate::transport::Transport;
 use sansws_common::socket::taking::Taking;
 use sansws_core::message::Assembly;
 
-/// Maximum number of messages and chunks to read ahead, however short.
-const ITEMS_AHEAD: usize = 1024;
-
 impl<T: Transport> Engine<T> {
     /// The handler was polled and waits: writes its output and, unless it waits for input itself, reads ahead, so that pings are
     /// answered and a Close is seen.
@@ -82,13 +79,8 @@ impl<T: Transport> Engine<T> {
 
     /// Returns whether the next input is a control frame, or a message that fits the read-ahead limit.
     pub(super) fn may_read_ahead(&self) -> bool {
-        let most = self.connection.config().limits.read_ahead;
         let unfinished = self.unread.assembly().map_or(0, Assembly::pending_bytes);
-        let held = self.ahead.bytes() + unfinished;
-        let room = most.saturating_sub(held) as u64;
-        match self.connection.next_data(self.unread.bytes()) {
-            Some(length) => length <= room && self.ahead.items() < ITEMS_AHEAD,
-            None => room > 0,
-        }
+        self.ahead
+            .may_keep(&self.connection, self.unread.bytes(), unfinished)
     }
 }

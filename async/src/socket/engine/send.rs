@@ -183,11 +183,11 @@ impl<T: Transport> Engine<T> {
 
     /// After a send: writes the output, unless that happens at the end of this turn anyway, together with other output.
     #[inline]
-    pub(crate) fn flush_if_due(&mut self, cx: &Context<'_>) {
+    pub(crate) fn flush_if_due(&mut self, cx: &Context<'_>, role: WakerRole) {
         // Only a driver is certain to run later, and only in its own task before anyone waits.
         let gathers = self.flags.driven && self.wakers.are_one(cx);
         if !gathers || self.connection.queued() >= GATHERED {
-            let _ = self.poll_flush(cx, WakerRole::Writer);
+            let _ = self.poll_flush(cx, role);
         }
     }
 
