@@ -65,8 +65,8 @@ impl Mask {
     }
 
     const fn wide(self) -> u64 {
-        let [a, b, c, d] = self.0;
-        u64::from_ne_bytes([a, b, c, d, a, b, c, d])
+        let key = u32::from_ne_bytes(self.0) as u64;
+        key << 32 | key
     }
 
     const fn turn(&mut self, by: usize) {

@@ -26,11 +26,9 @@ pub(super) struct Compression {
 impl Compression {
     /// Returns whether a message of `length` bytes is compressed.
     pub(super) fn is_worth_it(config: &Config, agreed: Option<Agreed>, length: usize) -> bool {
-        let options = config.deflate.as_ref();
-        let threshold = options.map_or(usize::MAX, |deflate| deflate.threshold);
         cfg!(feature = "deflate")
             && agreed.is_some_and(|agreed| agreed.own_window_bits >= 9)
-            && length >= threshold
+            && (config.deflate.as_ref()).is_some_and(|deflate| length >= deflate.threshold)
     }
 
     /// Returns a compressed message; or `None` if it is shorter as it is and the peer's window does not depend on it.

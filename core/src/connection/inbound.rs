@@ -31,11 +31,6 @@ pub(super) enum Mode {
 #[derive(Debug)]
 pub(super) enum Found {
     Nothing,
-    /// A whole message in one frame. Text is not validated yet.
-    Whole {
-        kind: MessageKind,
-        range: Range<usize>,
-    },
     Assembled {
         kind: MessageKind,
     },
@@ -169,11 +164,6 @@ impl Connection {
         assembly: &mut Assembly,
         mode: Mode,
     ) -> Result<(usize, Found), Violation> {
-        if mode == Mode::Whole
-            && let Some(found) = self.find_whole(input, assembly)
-        {
-            return Ok(found);
-        }
         let mut at = 0;
         loop {
             if matches!(self.state, State::Lingering { .. } | State::Closed { .. }) {
@@ -242,28 +232,17 @@ impl Connection {
         }
     }
 
-    /// Takes an uncompressed message in one frame that is all here: the common case, in few steps. Leaves all else, and all that is
-    /// wrong, to the loop.
+    /// Returns where an uncompressed message in one frame lies, if the input starts with one that is all here: the common case, in few
+    /// steps. All else, and all that is wrong, is left to [`find`](Self::find).
     #[inline]
-    fn find_whole(&mut self, input: &mut [u8], assembly: &mut Assembly) -> Option<(usize, Found)> {
+    pub(super) fn find_whole(&self, input: &[u8]) -> Option<WholeMessage> {
         if !self.is_open() || self.inbound.inside() {
             return None;
         }
-        let WholeMessage {
-            kind,
-            mask,
-            payload: range,
-        } = Header::whole_message(input, self.keys.is_none())?;
-        let (length, limits) = (range.len() as u64, &self.config.limits);
-        if length > limits.frame || length > limits.message || limits.fragments == 0 {
-            return None;
-        }
-        if let Some(key) = mask {
-            Mask::new(key).apply_whole(input.get_mut(range.clone())?);
-        }
-        assembly.freshen();
-        self.times.message = self.times.heard;
-        Some((range.end, Found::Whole { kind, range }))
+        let whole = Header::whole_message(input, self.keys.is_none())?;
+        let (length, limits) = (whole.payload.len() as u64, &self.config.limits);
+        let fits = length <= limits.frame && length <= limits.message && limits.fragments > 0;
+        fits.then_some(whole)
     }
 
     /// Checks a data frame's header against the limits, before its payload costs anything.

@@ -38,8 +38,9 @@ use crate::close::{CloseCode, CloseFrame};
 use crate::config::Config;
 use crate::error::Violation;
 use crate::extension::deflate::Agreed;
-use crate::frame::MessageKind;
+use crate::frame::{MessageKind, WholeMessage};
 use crate::handshake::Agreement;
+use crate::mask::Mask;
 use crate::message::{Assembly, Payload};
 use crate::random::{MaskKeys, Seed};
 use crate::time::Instant;
@@ -251,6 +252,54 @@ impl Connection {
         mode: Mode,
     ) -> Result<Step<Event<'b>>, Violation> {
         self.offered(input.len(), clock);
+        if mode == Mode::Whole
+            && let Some(whole) = self.find_whole(input)
+        {
+            return self.take_whole(clock, input, assembly, whole);
+        }
+        self.step_frames(clock, input, assembly, mode)
+    }
+
+    /// Returns a message that is all in the input.
+    #[inline]
+    fn take_whole<'b>(
+        &mut self,
+        clock: Clock<'_>,
+        input: &'b mut [u8],
+        assembly: &mut Assembly,
+        whole: WholeMessage,
+    ) -> Result<Step<Event<'b>>, Violation> {
+        let consumed = whole.payload.end;
+        self.times.keep(input.len() - consumed);
+        self.times.message = self.times.heard;
+        assembly.freshen();
+        let payload = input.get_mut(whole.payload).unwrap_or_default();
+        if let Some(key) = whole.mask {
+            Mask::new(key).apply_whole(payload);
+        }
+        let event = match whole.kind {
+            MessageKind::Binary => Event::Binary(payload),
+            MessageKind::Text => match crate::utf8::check(payload) {
+                Ok(text) => Event::Text(text),
+                Err(_) => return Err(self.fail(clock(), Violation::InvalidUtf8)),
+            },
+        };
+        Ok(Step {
+            consumed,
+            event: Some(event),
+            assembled: false,
+        })
+    }
+
+    /// Takes frames, one by one, until there is an event.
+    #[inline(never)]
+    fn step_frames<'b>(
+        &mut self,
+        clock: Clock<'_>,
+        input: &'b mut [u8],
+        assembly: &'b mut Assembly,
+        mode: Mode,
+    ) -> Result<Step<Event<'b>>, Violation> {
         let (consumed, found) = match self.find(input, assembly, mode) {
             Ok(found) => found,
             Err(violation) => return Err(self.fail(clock(), violation)),
@@ -264,17 +313,6 @@ impl Connection {
                 self.inbound.time(clock);
                 None
             }
-            Found::Whole {
-                kind: MessageKind::Binary,
-                range,
-            } => Some(Event::Binary(slice(range))),
-            Found::Whole {
-                kind: MessageKind::Text,
-                range,
-            } => match crate::utf8::check(slice(range)) {
-                Ok(text) => Some(Event::Text(text)),
-                Err(_) => return Err(self.fail(clock(), Violation::InvalidUtf8)),
-            },
             Found::Assembled { kind } => {
                 assembled = true;
                 Some(match assembly.payload(kind) {

@@ -66,8 +66,14 @@ impl Output {
     #[inline]
     pub(super) fn append(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         if self.more.is_none() && self.front.len() < FULL {
-            return write(&mut self.front);
+            write(&mut self.front);
+        } else {
+            self.append_behind(write);
         }
+    }
+
+    #[inline(never)]
+    fn append_behind(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         let more = self.more.get_or_insert_default();
         if more.shut {
             return;

@@ -184,15 +184,24 @@ impl Header {
     /// Appends the header to `out`, with the length in its shortest form.
     #[inline]
     pub fn write(&self, out: &mut Vec<u8>) {
-        self.parts(|part| out.extend_from_slice(part));
+        match (self.mask, u8::try_from(self.length)) {
+            // Most headers of a server, in few steps.
+            (None, Ok(length @ 0..=125)) => out.extend_from_slice(&[self.first(), length]),
+            _ => self.parts(|part| out.extend_from_slice(part)),
+        }
+    }
+
+    /// Returns its first byte.
+    const fn first(&self) -> u8 {
+        let fin = if self.fin { FIN } else { 0 };
+        let compressed = if self.compressed { RSV1 } else { 0 };
+        fin | compressed | self.opcode as u8
     }
 
     /// Passes its bytes to a callback, in one to three parts.
-    #[inline]
+    #[inline(never)]
     pub(crate) fn parts(&self, mut put: impl FnMut(&[u8])) {
-        let first = if self.fin { FIN } else { 0 }
-            | if self.compressed { RSV1 } else { 0 }
-            | self.opcode as u8;
+        let first = self.first();
         let masked = if self.mask.is_some() { MASKED } else { 0 };
         match (u8::try_from(self.length), u16::try_from(self.length)) {
             (Ok(length @ 0..=125), _) => put(&[first, masked | length]),

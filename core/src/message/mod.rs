@@ -298,13 +298,19 @@ impl Assembly {
         }
     }
 
+    #[inline]
     pub(crate) fn freshen(&mut self) {
-        if core::mem::take(&mut self.stale) {
-            self.text.clear();
-            self.bytes.clear();
-            self.text.shrink_to(KEPT);
-            self.bytes.shrink_to(KEPT);
+        if self.stale {
+            self.discard();
         }
+    }
+
+    fn discard(&mut self) {
+        self.stale = false;
+        self.text.clear();
+        self.bytes.clear();
+        self.text.shrink_to(KEPT);
+        self.bytes.shrink_to(KEPT);
     }
 
     /// Returns the content: after a step whose `assembled` is set, the message.
