@@ -54,7 +54,9 @@ struct State {
     open: usize,
     refused: usize,
     next: u64,
-    /// Tasks to wake when the handle is closed, one place for each connection.
+    /// The number of connections so far, modulo 2^32.
+    arrived: u32,
+    /// Tasks to wake when the handle is closed, one place for each connection that has a task.
     connections: Vec<Option<Waker>>,
     /// Places that are free again.
     left: Vec<u32>,
@@ -85,17 +87,10 @@ impl ServerHandle {
         if state.open >= self.0.most || self.is_closing() {
             return None;
         }
-        let id = match state.left.pop() {
-            Some(id) => id,
-            None => {
-                let id = u32::try_from(state.connections.len()).ok()?;
-                state.connections.push(None);
-                id
-            }
-        };
         state.open += 1;
+        state.arrived = state.arrived.wrapping_add(1);
         self.counters().accepted();
-        Some(ConnectionPermit::new(self.clone(), id))
+        Some(ConnectionPermit::new(self.clone(), state.arrived))
     }
 
     /// Admits a connection, or permits a refusal with 503; `None` when too many are being refused, or the server stops at once: drop

@@ -128,9 +128,14 @@ pub struct ConnectionPermit {
 #[derive(Debug)]
 pub struct ConnectionPlace {
     handle: ServerHandle,
-    /// Its index among the connections.
-    id: u32,
+    /// Its number among the connections so far.
+    number: u32,
+    /// The index of its waker, or [`NONE`].
+    waker: u32,
 }
+
+/// No waker.
+const NONE: u32 = u32::MAX;
 
 /// Gives access to the place.
 impl Deref for ConnectionPermit {
@@ -142,9 +147,13 @@ impl Deref for ConnectionPermit {
 }
 
 impl ConnectionPermit {
-    pub(super) const fn new(handle: ServerHandle, id: u32) -> Self {
+    pub(super) const fn new(handle: ServerHandle, number: u32) -> Self {
         Self {
-            place: ConnectionPlace { handle, id },
+            place: ConnectionPlace {
+                handle,
+                number,
+                waker: NONE,
+            },
             registered: None,
         }
     }
@@ -182,11 +191,17 @@ impl ConnectionPermit {
 }
 
 impl ConnectionPlace {
-    fn register(&self, waker: Waker) {
-        let before = match self.handle.state().connections.get_mut(self.id as usize) {
-            Some(place) => place.replace(waker),
-            None => None,
-        };
+    fn register(&mut self, waker: Waker) {
+        let mut state = self.handle.state();
+        if self.waker == NONE {
+            self.waker = state.left.pop().unwrap_or_else(|| {
+                state.connections.push(None);
+                u32::try_from(state.connections.len() - 1).unwrap_or(NONE)
+            });
+        }
+        let place = state.connections.get_mut(self.waker as usize);
+        let before = place.and_then(|place| place.replace(waker));
+        drop(state);
         // Dropping it may free its task, which must not happen under the lock.
         drop(before);
     }
@@ -231,7 +246,7 @@ impl ConnectionPlace {
             };
         }
         ShutdownClose {
-            after: spread(u64::from(self.id) + 1, Duration::from_micros(window)),
+            after: spread(u64::from(self.number), Duration::from_micros(window)),
             code: CloseCode::RESTART,
             reason: "the server restarts",
         }
@@ -242,9 +257,11 @@ impl Drop for ConnectionPlace {
     fn drop(&mut self) {
         let mut state = self.handle.state();
         state.open -= 1;
-        let place = state.connections.get_mut(self.id as usize);
+        let place = state.connections.get_mut(self.waker as usize);
         let waker = place.and_then(Option::take);
-        state.left.push(self.id);
+        if self.waker != NONE {
+            state.left.push(self.waker);
+        }
         let awaiting = if state.open == 0 {
             std::mem::take(&mut state.awaiting_empty)
         } else {
