@@ -166,8 +166,8 @@ const FAULTS: &[Fault] = &[
     Fault {
         name: "a connection's own messages refer to what was shared",
         file: "connection/compression.rs",
-        right: "let Some(deflater) = &mut self.deflater {\n            deflater.reset();",
-        wrong: "let Some(deflater) = &mut self.deflater {\n            let _ = deflater;",
+        right: "            deflater.reset();",
+        wrong: "            let _ = deflater;",
     },
 ];
 

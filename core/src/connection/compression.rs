@@ -14,12 +14,18 @@ use {
     alloc::boxed::Box,
 };
 
-/// The two codecs of a connection, each created by the first message that needs it; without the feature, nothing.
+/// The codecs of a connection, once a message has needed one; without the feature, nothing.
 #[derive(Debug, Default)]
 pub(super) struct Compression {
     #[cfg(feature = "deflate")]
+    codecs: Option<Box<Codecs>>,
+}
+
+/// Each is created by the first message that needs it.
+#[cfg(feature = "deflate")]
+#[derive(Debug, Default)]
+struct Codecs {
     deflater: Option<Box<Deflater>>,
-    #[cfg(feature = "deflate")]
     inflater: Option<Box<Inflater>>,
 }
 
@@ -55,7 +61,8 @@ impl Compression {
         out: &mut Vec<u8>,
     ) {
         let Some(agreed) = agreed else { return };
-        let deflater = self.deflater.get_or_insert_with(|| {
+        let codecs = self.codecs.get_or_insert_default();
+        let deflater = codecs.deflater.get_or_insert_with(|| {
             let default = Deflate::default();
             let options = config.deflate.as_ref().unwrap_or(&default);
             let context = match options.own_history {
@@ -86,7 +93,7 @@ impl Compression {
     /// Forgets our window: the peer's holds a message that was compressed from an empty one.
     pub(super) fn reset(&mut self) {
         #[cfg(feature = "deflate")]
-        if let Some(deflater) = &mut self.deflater {
+        if let Some(deflater) = self.codecs.as_mut().and_then(|all| all.deflater.as_mut()) {
             deflater.reset();
         }
     }
@@ -106,7 +113,8 @@ impl Compression {
         let Some(agreed) = agreed else {
             return Err(Violation::ReservedBit);
         };
-        let inflater = self.inflater.get_or_insert_with(|| {
+        let codecs = self.codecs.get_or_insert_default();
+        let inflater = codecs.inflater.get_or_insert_with(|| {
             Box::new(Inflater::new(agreed.peer_window_bits, agreed.peer_takeover))
         });
         inflater.part(part, last, each)
@@ -126,12 +134,17 @@ impl Compression {
     /// Frees windows that only the next message would need again. `sending` and `receiving`: a message is under way.
     pub(super) fn release(&mut self, agreed: Option<Agreed>, sending: bool, receiving: bool) {
         #[cfg(feature = "deflate")]
-        if let Some(agreed) = agreed {
+        if let Some(agreed) = agreed
+            && let Some(codecs) = &mut self.codecs
+        {
             if !sending && !agreed.own_takeover {
-                self.deflater = None;
+                codecs.deflater = None;
             }
             if !receiving && !agreed.peer_takeover {
-                self.inflater = None;
+                codecs.inflater = None;
+            }
+            if codecs.deflater.is_none() && codecs.inflater.is_none() {
+                self.codecs = None;
             }
         }
         #[cfg(not(feature = "deflate"))]

@@ -522,7 +522,7 @@ fn memory_goes_back_as_with_a_connection() {
     server.endpoint.release();
     assert_eq!(server.endpoint.connection().unwrap().heap(), 0);
     println!("size_of::<Endpoint>() = {}", size_of::<Endpoint>());
-    assert!(size_of::<Endpoint>() <= 216);
+    assert!(size_of::<Endpoint>() <= 208);
 }
 
 /// What a client does.

@@ -12,7 +12,7 @@ const KEY: Option<[u8; 4]> = Some([1, 2, 3, 4]);
 #[test]
 fn a_connection_is_small() {
     println!("size_of::<Connection>() = {}", size_of::<Connection>());
-    assert!(size_of::<Connection>() <= 152);
+    assert!(size_of::<Connection>() <= 144);
 }
 
 #[test]

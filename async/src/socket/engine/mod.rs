@@ -491,6 +491,6 @@ mod tests {
     #[test]
     fn an_engine_is_small() {
         println!("size_of::<Engine<()>>() = {}", size_of::<Engine<()>>());
-        assert!(size_of::<Engine<()>>() <= 304);
+        assert!(size_of::<Engine<()>>() <= 296);
     }
 }
