@@ -18,11 +18,20 @@ use sansws_core::time::Instant;
 /// The hub of a connection, and its channel.
 #[derive(Debug)]
 pub struct HubAttachment {
-    hub: HubRef,
-    /// Its channel, once it has one.
-    mailbox: Option<Mailbox>,
+    place: Place,
     /// The connection has ended: its channel has left these groups. The peer's earlier messages can still be published.
-    left: Option<Vec<Arc<str>>>,
+    #[expect(
+        clippy::box_collection,
+        reason = "a pointer takes a third of the room of a vector, which no open connection has"
+    )]
+    left: Option<Box<Vec<Arc<str>>>>,
+}
+
+#[derive(Debug)]
+enum Place {
+    /// No channel yet.
+    Outside(HubRef),
+    In(Mailbox),
 }
 
 /// An open channel. Dropped, it leaves all groups.
@@ -31,9 +40,12 @@ pub struct Mailbox {
     channel: Channel,
     /// An event loop is told of messages by its node instead.
     bell: Option<Arc<WakeFlag>>,
-    /// Number of bytes that the peer had sent at the last report; without an expiry, nothing is reported.
-    heard: Option<u64>,
+    /// Number of bytes that the peer had sent at the last report, or [`UNREPORTED`].
+    heard: u64,
 }
+
+/// Without an expiry, nothing is reported.
+const UNREPORTED: u64 = u64::MAX;
 
 /// The result of pulling.
 #[derive(Debug, Default)]
@@ -48,8 +60,7 @@ impl HubAttachment {
     /// Attaches a hub, without a channel yet.
     pub fn of(hub: &HubRef) -> Box<Self> {
         Box::new(Self {
-            hub: hub.clone(),
-            mailbox: None,
+            place: Place::Outside(hub.clone()),
             left: None,
         })
     }
@@ -57,30 +68,36 @@ impl HubAttachment {
     /// The connection has ended.
     pub fn end(&mut self) {
         if self.left.is_none() {
-            self.left = Some(self.groups());
-            self.mailbox.iter().for_each(Mailbox::retire);
+            self.left = Some(Box::new(self.groups()));
+            self.inside().into_iter().for_each(Mailbox::retire);
+        }
+    }
+
+    const fn inside(&self) -> Option<&Mailbox> {
+        match &self.place {
+            Place::In(mailbox) => Some(mailbox),
+            Place::Outside(_) => None,
         }
     }
 
     /// Returns whether there is a channel.
     pub const fn is_open(&self) -> bool {
-        self.mailbox.is_some()
+        self.inside().is_some()
     }
 
     /// Returns the channel, unless the connection has ended.
     pub fn mailbox(&mut self) -> Option<&mut Mailbox> {
-        self.mailbox.as_mut().filter(|_| self.left.is_none())
+        match &mut self.place {
+            Place::In(mailbox) if self.left.is_none() => Some(mailbox),
+            _ => None,
+        }
     }
 
     /// Returns its groups, or those at its end.
     pub fn groups(&self) -> Vec<Arc<str>> {
         match &self.left {
-            Some(left) => left.clone(),
-            None => self
-                .mailbox
-                .as_ref()
-                .map(Mailbox::groups)
-                .unwrap_or_default(),
+            Some(left) => left.to_vec(),
+            None => self.inside().map(Mailbox::groups).unwrap_or_default(),
         }
     }
 
@@ -106,31 +123,29 @@ impl HubAttachment {
 
     /// Returns the address of the channel, if there is one.
     pub fn id(&self) -> Option<ChannelId> {
-        self.mailbox.as_ref().map(|mailbox| mailbox.channel.id)
+        self.inside().map(|mailbox| mailbox.channel.id)
     }
 
     fn open_by(
         &mut self,
         open: impl FnOnce(&Arc<Shared>) -> Result<Mailbox, HubError>,
     ) -> Result<&Channel, HubError> {
-        let mailbox = match self.mailbox.take() {
-            Some(mailbox) => mailbox,
-            None => {
-                let mailbox = open(&self.hub.0)?;
-                if self.left.is_some() {
-                    mailbox.retire();
-                }
-                mailbox
+        if let Place::Outside(hub) = &self.place {
+            let mailbox = open(&hub.0)?;
+            if self.left.is_some() {
+                mailbox.retire();
             }
-        };
-        Ok(&self.mailbox.insert(mailbox).channel)
+            self.place = Place::In(mailbox);
+        }
+        let mailbox = self.inside().ok_or(HubError::Gone)?;
+        Ok(&mailbox.channel)
     }
 }
 
 impl Mailbox {
     pub(super) fn open(hub: &Arc<Shared>, options: ChannelOptions) -> Result<Self, HubError> {
         let node = hub.node_here();
-        let heard = options.expiry.is_some().then_some(0);
+        let heard = first_report(&options);
         let (id, bell) = hub.open(&node, options)?;
         Ok(Self {
             channel: Channel {
@@ -149,7 +164,7 @@ impl Mailbox {
         options: ChannelOptions,
     ) -> Result<Self, HubError> {
         hub.callbacks.check()?;
-        let heard = options.expiry.is_some().then_some(0);
+        let heard = first_report(&options);
         let id = hub.with(node, |state, now| state.hub.open(now, options))?;
         Ok(Self {
             channel: Channel {
@@ -191,9 +206,7 @@ impl Mailbox {
 
     /// Reports a sign of life of the peer, if it has sent something and that matters.
     pub fn hear(&mut self, bytes: u64) {
-        if let Some(heard) = &mut self.heard
-            && std::mem::replace(heard, bytes) != bytes
-        {
+        if self.heard != UNREPORTED && std::mem::replace(&mut self.heard, bytes) != bytes {
             let _ = self.with(|state, now, id| state.hub.touch(now, id));
         }
     }
@@ -227,8 +240,26 @@ impl Mailbox {
     }
 }
 
+const fn first_report(options: &ChannelOptions) -> u64 {
+    if options.expiry.is_some() {
+        0
+    } else {
+        UNREPORTED
+    }
+}
+
 impl Drop for Mailbox {
     fn drop(&mut self) {
         self.channel.hub.closed(&self.channel.node, self.channel.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_connection_in_groups_keeps_is_small() {
+        assert!(size_of::<HubAttachment>() <= 56);
     }
 }

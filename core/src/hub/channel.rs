@@ -14,7 +14,7 @@ use crate::close::CloseCode;
 use crate::limits::Bucket;
 use crate::time::{Duration, Instant};
 
-/// The state that each message needs, and a pointer to the rest.
+/// The state that each message needs, its groups, and a pointer to the rest.
 #[derive(Debug, Default)]
 pub(super) struct Channel {
     pub(super) chain: Chain,
@@ -34,27 +34,29 @@ pub(super) struct Channel {
     pub(super) listens: bool,
     /// Its queue is held back.
     pub(super) held: bool,
+    /// The window of its compression.
+    pub(super) window_bits: Option<u8>,
     /// When it last took something, or started to wait.
     pub(super) moved: Instant,
     /// `None`: the slot is free.
-    pub(super) more: Option<Box<ChannelDetails>>,
+    pub(super) more: Option<ChannelDetails>,
 }
 
-/// The state that is rarely needed.
+/// The state that deliveries do not need.
 #[derive(Debug)]
 pub(super) struct ChannelDetails {
     pub(super) joined: Vec<Membership>,
     /// Its user, and the group of all that user's channels.
     pub(super) user: Option<Name>,
-    pub(super) window_bits: Option<u8>,
-    pub(super) joins: Bucket,
-    pub(super) publishes: Bucket,
     extras: Option<Box<ChannelExtras>>,
 }
 
 /// The state that few channels have.
 #[derive(Debug, Default)]
 pub(super) struct ChannelExtras {
+    /// Those of [`HubOptions::joins`](super::HubOptions::joins) and [`publishes`](super::HubOptions::publishes).
+    pub(super) joins: Bucket,
+    pub(super) publishes: Bucket,
     pub(super) filters: Vec<Filter>,
     pub(super) metadata: Option<Arc<str>>,
     /// The metadata of memberships that have their own.
@@ -117,19 +119,17 @@ impl ChannelTable {
             .ok_or(HubError::TooManyChannels)?;
         channel.encoding = open.encoding;
         channel.moved = now;
+        channel.window_bits = open.window_bits;
         let extras = (open.metadata.is_some() || open.expiry.is_some()).then(|| ChannelExtras {
             metadata: open.metadata.map(Into::into),
             expiry: open.expiry.map(|after| (after, now + after)),
             ..ChannelExtras::default()
         });
-        channel.more = Some(Box::new(ChannelDetails {
+        channel.more = Some(ChannelDetails {
             joined: Vec::new(),
             user: open.user.map(Into::into),
-            window_bits: open.window_bits,
-            joins: Bucket::new(),
-            publishes: Bucket::new(),
             extras: extras.map(Box::new),
-        }));
+        });
         Ok(ChannelId::from_parts(self.node, slot, channel.generation))
     }
 
@@ -188,6 +188,16 @@ impl ChannelTable {
 }
 
 impl ChannelDetails {
+    /// Adds a membership, and returns its index. Most channels are in few groups: their list is no longer than necessary.
+    pub(super) fn admit(&mut self, membership: Membership) -> u16 {
+        let count = self.joined.len();
+        if count == self.joined.capacity() {
+            self.joined.reserve_exact((count / 2).max(1));
+        }
+        self.joined.push(membership);
+        count as u16
+    }
+
     /// Returns the state that few channels have, if it has some.
     pub(super) fn extras(&self) -> Option<&ChannelExtras> {
         self.extras.as_deref()
@@ -211,12 +221,12 @@ impl ChannelDetails {
 
 impl Channel {
     /// Returns the rest of the channel in this slot.
-    pub(super) fn more(&self) -> Option<&ChannelDetails> {
-        self.more.as_deref()
+    pub(super) const fn more(&self) -> Option<&ChannelDetails> {
+        self.more.as_ref()
     }
 
-    pub(super) fn more_mut(&mut self) -> Option<&mut ChannelDetails> {
-        self.more.as_deref_mut()
+    pub(super) const fn more_mut(&mut self) -> Option<&mut ChannelDetails> {
+        self.more.as_mut()
     }
 
     /// Returns its user.
@@ -226,10 +236,20 @@ impl Channel {
 
     /// Returns the rest, unless it is about to be closed.
     pub(super) fn renewable(&mut self) -> Option<&mut ChannelDetails> {
-        self.more.as_deref_mut().filter(|_| !self.closing)
+        self.more.as_mut().filter(|_| !self.closing)
     }
 
     pub(super) const fn generation(&self) -> u32 {
         self.generation
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_channel_is_small() {
+        assert!(size_of::<Channel>() <= 96);
     }
 }

@@ -86,7 +86,7 @@ impl Hub {
                 now,
                 id,
                 |options| options.publishes,
-                |more| &mut more.publishes,
+                |extras| &mut extras.publishes,
             )?;
         }
         for id in &draft.options.exclude {

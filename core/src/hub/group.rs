@@ -1,6 +1,7 @@
 //! Groups: their members, and how far each has received.
 //! Knows channels only by their slots.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -23,15 +24,21 @@ pub(super) struct Group {
     /// The highest number that was recovered for a member, in the epoch of `position`: earlier messages may still arrive, or be missing.
     pub(super) recovered: u64,
     /// Its position was requested.
-    pub(super) asked: Option<Token>,
-    /// The last number received at that time: an answer below it means that numbers went back, and one before it is merely old.
-    pub(super) asked_at: Option<Position>,
+    pub(super) asked: Option<Box<AskedPosition>>,
     /// Missed messages were requested.
-    pub(super) repairing: Option<Repair>,
+    pub(super) repairing: Option<Box<Repair>>,
     /// The members that joined and wait for the position.
     pub(super) waiting: BTreeMap<ChannelId, Waiting>,
     /// The last publication that was delivered, while members receive differences from it.
     pub(super) last: Option<Arc<Publication>>,
+}
+
+/// A request for the position.
+#[derive(Debug)]
+pub(super) struct AskedPosition {
+    pub(super) token: Token,
+    /// The last number received at that time: an answer below it means that numbers went back, and one before it is merely old.
+    pub(super) at: Option<Position>,
 }
 
 /// A request for missed messages.
@@ -79,6 +86,19 @@ const HAS_LAST: u8 = 2;
 const HAS_FORMAT: u8 = 4;
 
 impl Group {
+    /// Its position is requested.
+    pub(super) fn ask(&mut self, token: Token) {
+        let at = self.position;
+        self.asked = Some(Box::new(AskedPosition { token, at }));
+    }
+
+    /// Returns whether its position was requested with this token.
+    pub(super) fn has_asked(&self, token: Token) -> bool {
+        self.asked
+            .as_ref()
+            .is_some_and(|asked| asked.token == token)
+    }
+
     /// Returns the position of a member that joins now, and the number after which it receives messages.
     ///
     /// It may have recovered messages as a member before that have not arrived here yet: they must not come again. A watcher still waits
@@ -203,7 +223,6 @@ impl Groups {
             begun: 0,
             recovered: 0,
             asked: None,
-            asked_at: None,
             repairing: None,
             waiting: BTreeMap::new(),
             last: None,
@@ -224,7 +243,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_membership_is_small() {
+    fn groups_and_memberships_are_small() {
         assert_eq!(size_of::<Member>(), 16);
+        assert!(size_of::<Group>() <= 128);
     }
 }

@@ -62,6 +62,7 @@ impl GroupRecord {
     /// Adds a node with members.
     pub(super) fn subscribe(&mut self, node: NodeId) {
         if let Err(at) = self.subscribers.binary_search(&node) {
+            self.subscribers.reserve_exact(1);
             self.subscribers.insert(at, node);
         }
     }

@@ -2,6 +2,7 @@
 //! Only the oldest are ever dropped.
 //! Knows no channel.
 
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -13,38 +14,54 @@ use crate::time::Instant;
 /// The newest publications of a group.
 #[derive(Debug, Default)]
 pub(super) struct History {
-    ring: VecDeque<Arc<Publication>>,
-    bytes: usize,
+    /// Many groups keep none.
+    kept: Option<Box<Kept>>,
     /// The number of the last message that is no longer kept.
     floor: u64,
 }
 
+#[derive(Debug, Default)]
+struct Kept {
+    ring: VecDeque<Arc<Publication>>,
+    bytes: usize,
+}
+
 impl History {
     /// The number of kept payload bytes.
-    pub(super) const fn bytes(&self) -> usize {
-        self.bytes
+    pub(super) fn bytes(&self) -> usize {
+        self.kept.as_ref().map_or(0, |kept| kept.bytes)
     }
 
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.ring.len()
+        self.kept.as_ref().map_or(0, |kept| kept.ring.len())
     }
 
     /// Keeps a publication, and drops the oldest ones beyond the limits.
     pub(super) fn push(&mut self, options: &HistoryOptions, publication: Arc<Publication>) {
-        self.bytes += publication.as_bytes().len();
-        self.ring.push_back(publication);
-        while self.ring.len() > options.messages.max(1)
-            || (self.bytes > options.bytes && self.ring.len() > 1)
-        {
+        let kept = self.kept.get_or_insert_default();
+        kept.bytes += publication.as_bytes().len();
+        kept.ring.push_back(publication);
+        while self.exceeds(options) {
             self.pop();
         }
     }
 
+    fn exceeds(&self, options: &HistoryOptions) -> bool {
+        self.kept.as_ref().is_some_and(|kept| {
+            kept.ring.len() > options.messages.max(1)
+                || (kept.bytes > options.bytes && kept.ring.len() > 1)
+        })
+    }
+
     fn pop(&mut self) -> Option<Arc<Publication>> {
-        let oldest = self.ring.pop_front()?;
-        self.bytes -= oldest.as_bytes().len();
+        let kept = self.kept.as_mut()?;
+        let oldest = kept.ring.pop_front()?;
+        kept.bytes -= oldest.as_bytes().len();
         self.floor = oldest.offset();
+        if kept.ring.is_empty() {
+            self.kept = None;
+        }
         Some(oldest)
     }
 
@@ -56,7 +73,7 @@ impl History {
 
     /// Drops publications that are too old.
     pub(super) fn age(&mut self, options: &HistoryOptions, now: Instant) {
-        while let Some(oldest) = self.ring.front()
+        while let Some(oldest) = self.oldest()
             && oldest.time + options.age <= now
         {
             self.pop();
@@ -65,13 +82,17 @@ impl History {
 
     /// Returns when the next one is too old.
     pub(super) fn deadline(&self, options: &HistoryOptions) -> Option<Instant> {
-        self.ring.front().map(|oldest| oldest.time + options.age)
+        self.oldest().map(|oldest| oldest.time + options.age)
+    }
+
+    fn oldest(&self) -> Option<&Arc<Publication>> {
+        self.kept.as_ref()?.ring.front()
     }
 
     /// Iterates over the kept publications that have not expired, oldest first.
     pub(super) fn iter(&self, now: Instant) -> impl DoubleEndedIterator<Item = &Arc<Publication>> {
-        self.ring
-            .iter()
+        let kept = self.kept.iter();
+        kept.flat_map(|kept| &kept.ring)
             .filter(move |publication| !publication.is_expired(now))
     }
 
@@ -92,11 +113,14 @@ impl History {
         if since == top || !missed.is_none_or(RecoveryFailure::replays) {
             return nothing(missed);
         }
-        let first = self
+        let Some(kept) = &self.kept else {
+            return nothing(missed);
+        };
+        let first = kept
             .ring
             .partition_point(|kept| kept.offset() <= since.offset);
-        let skipped = (self.ring.len() - first).saturating_sub(options.recovery);
-        let publications = self
+        let skipped = (kept.ring.len() - first).saturating_sub(options.recovery);
+        let publications = kept
             .ring
             .range(first + skipped..)
             .filter(|publication| !publication.is_expired(now))

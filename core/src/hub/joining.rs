@@ -53,13 +53,13 @@ impl Hub {
         let Some(group) = self.groups.get_mut(key) else {
             return;
         };
-        if let (Some(repair), Some(ours)) = (group.repairing, group.position)
-            && repair.token == token
+        if let Some(ours) = group.position
+            && let Some(repair) = group.repairing.take_if(|repair| repair.token == token)
         {
-            return self.repair_failed(now, key, repair, ours);
+            return self.repair_failed(now, key, &repair, ours);
         }
         // Without the position no recovery is answered either.
-        let all = group.asked == Some(token);
+        let all = group.has_asked(token);
         let mut failed = Vec::new();
         if all && super::id::is_public(name) {
             let waiting = core::mem::take(&mut group.waiting);

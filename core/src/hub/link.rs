@@ -2,6 +2,7 @@
 //! A missing number is requested again or reported; none is delivered twice.
 //! Knows no link, only events.
 
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -160,7 +161,7 @@ impl Hub {
         let Some(group) = self.groups.get_mut(key) else {
             return;
         };
-        (group.asked, group.asked_at) = (Some(token), group.position);
+        group.ask(token);
         let group = Arc::clone(&group.name);
         self.command(BackplaneCommand::Subscribe { group, token });
     }
@@ -172,10 +173,9 @@ impl Hub {
         let Some(group) = self.groups.get_mut(key) else {
             return;
         };
-        if group.asked != Some(token) {
+        let Some(asked) = group.asked.take_if(|asked| asked.token == token) else {
             return;
-        }
-        group.asked = None;
+        };
         match group.position {
             None => {
                 (group.position, group.begun) = (Some(position), position.offset);
@@ -188,7 +188,7 @@ impl Hub {
             // It was answered before messages that have arrived since.
             Some(ours)
                 if ours.epoch == position.epoch
-                    && group.asked_at.is_none_or(|asked| {
+                    && asked.at.is_none_or(|asked| {
                         asked.epoch == position.epoch && asked.offset <= position.offset
                     }) => {}
             Some(ours) => self.began_anew(now, key, ours, position),
@@ -221,11 +221,11 @@ impl Hub {
         };
         let name = Arc::clone(&group.name);
         if self.options.of(&name).history.is_some() {
-            group.repairing = Some(Repair {
+            group.repairing = Some(Box::new(Repair {
                 token,
                 top,
                 seen: top,
-            });
+            }));
             self.counters.repairs += 1;
             self.command(BackplaneCommand::Read {
                 group: name,
@@ -365,13 +365,12 @@ impl Hub {
         let Some(group) = self.groups.get_mut(key) else {
             return;
         };
-        let (Some(repair), Some(ours)) = (group.repairing, group.position) else {
+        let Some(ours) = group.position else {
             return;
         };
-        if repair.token != token {
+        let Some(repair) = group.repairing.take_if(|repair| repair.token == token) else {
             return;
-        }
-        group.repairing = None;
+        };
         if past.position.epoch != ours.epoch || past.position.offset < ours.offset {
             return self.began_anew(now, key, ours, past.position);
         }
@@ -400,12 +399,17 @@ impl Hub {
         }
     }
 
-    /// A repair failed: the missing messages cannot be read, and are reported as a gap.
-    pub(super) fn repair_failed(&mut self, now: Instant, key: u32, repair: Repair, ours: Position) {
+    /// A repair, which was taken from its group, failed: the missing messages cannot be read, and are reported as a gap.
+    pub(super) fn repair_failed(
+        &mut self,
+        now: Instant,
+        key: u32,
+        repair: &Repair,
+        ours: Position,
+    ) {
         let Some(group) = self.groups.get_mut(key) else {
             return;
         };
-        group.repairing = None;
         let name = Arc::clone(&group.name);
         let lost = repair.seen.saturating_sub(ours.offset);
         self.set_position(key, ours.epoch, repair.seen.max(ours.offset));

@@ -96,7 +96,8 @@ impl Hub {
             return;
         };
         self.counters.discarded += self.store.clear(&mut channel.chain);
-        let Some(more) = channel.more.as_deref_mut() else {
+        let bits = channel.window_bits.take().map(usize::from);
+        let Some(more) = channel.more_mut() else {
             return;
         };
         if let Some(extras) = more.extras_mut() {
@@ -108,7 +109,6 @@ impl Hub {
                 self.schedule.ending.remove(&(at, id.slot()));
             }
         }
-        let bits = more.window_bits.take().map(usize::from);
         if let Some(count) = bits.and_then(|bits| self.windows.get_mut(bits)) {
             *count -= 1;
             if *count == 0 {
@@ -180,7 +180,7 @@ impl Hub {
         if join.metadata.as_ref().map_or(0, |metadata| metadata.len()) > self.options.max_metadata {
             return Err(HubError::MetadataTooLong);
         }
-        self.may(now, id, |options| options.joins, |more| &mut more.joins)?;
+        self.may(now, id, |options| options.joins, |extras| &mut extras.joins)?;
         self.add(now, id, group, join)
     }
 
@@ -233,10 +233,8 @@ impl Hub {
         // Nothing may precede the reply.
         let waits = replays || (reply.is_some() && position.is_none());
         let from = if waits { RECOVERING } else { start };
-        let back = more.joined.len() as u16;
-        let member = Member::new(id.slot(), back, from, format, without_presence);
-        group.admit(member);
-        more.joined.push(Membership { group: key, at });
+        let back = more.admit(Membership { group: key, at });
+        group.admit(Member::new(id.slot(), back, from, format, without_presence));
         if let Some(metadata) = metadata {
             more.make_extras()
                 .of_groups
@@ -304,7 +302,7 @@ impl Hub {
         let key = self.groups.open(&name);
         let token = self.token();
         if let Some(group) = self.groups.get_mut(key) {
-            group.asked = Some(token);
+            group.ask(token);
         }
         self.command(BackplaneCommand::Subscribe { group: name, token });
         Ok(key)
@@ -340,14 +338,14 @@ impl Hub {
         now: Instant,
         id: ChannelId,
         rate: impl FnOnce(&super::HubOptions) -> Option<Rate>,
-        bucket: impl FnOnce(&mut super::channel::ChannelDetails) -> &mut Bucket,
+        bucket: impl FnOnce(&mut super::channel::ChannelExtras) -> &mut Bucket,
     ) -> Result<(), HubError> {
         let Some(more) = self.channels.of(id).and_then(|channel| channel.more_mut()) else {
             self.counters.stale += 1;
             return Err(HubError::Gone);
         };
         if let Some(rate) = rate(&self.options)
-            && let Err(later) = bucket(more).take(&rate, now, 1)
+            && let Err(later) = bucket(more.make_extras()).take(&rate, now, 1)
         {
             self.counters.limited += 1;
             return Err(HubError::RateLimited(later));

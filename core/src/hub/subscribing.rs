@@ -20,7 +20,7 @@ impl Hub {
         if self.status.draining {
             return Err(HubError::Draining);
         }
-        self.may(now, id, |options| options.joins, |more| &mut more.joins)?;
+        self.may(now, id, |options| options.joins, |extras| &mut extras.joins)?;
         let more = self.channels.of(id).and_then(|channel| channel.more());
         if more.is_some_and(|more| more.filters().contains(&filter)) {
             return Ok(false);
