@@ -44,7 +44,7 @@ impl<R: Runtime + HubEnv> Centrifuge<R> {
     }
 }
 
-/// Distinguishes this endpoint from other handlers.
+/// Distinguishes this endpoint from other handlers. For an example see [`Centrifuge`].
 #[derive(Debug)]
 pub enum Protocol {}
 

@@ -25,7 +25,7 @@ use crate::farewell::Farewell;
 use crate::protocol::Codec;
 use crate::session::{Answer, HubCall, HubResult, Output, Question, Session};
 
-/// The data of a connection of [`Centrifuge`](crate::Centrifuge) on an event loop.
+/// The data of a connection of [`Centrifuge`](crate::Centrifuge) on an event loop. For an example see there.
 pub struct LoopClient {
     centrifuge: Centrifuge<Clock>,
     codec: Codec,

@@ -42,6 +42,13 @@ macro_rules! labels {
 
 labels! {
     /// The class of a close code: each registered code, and those of applications by their range.
+    ///
+    /// ```
+    /// use sansws_common::metrics::CodeClass;
+    ///
+    /// assert_eq!(CodeClass::of(1000), CodeClass::Normal);
+    /// assert_eq!(CodeClass::of(4321).label(), "4xxx"); // as in the text for Prometheus
+    /// ```
     CodeClass {
         /// 1000.
         Normal = "1000",
@@ -105,6 +112,15 @@ impl CodeClass {
 labels! {
     /// The side that sent the first Close frame. A lost connection counts as closed by the peer, one cut off by a shutdown as closed by
     /// the server.
+    ///
+    /// ```
+    /// use sansws_common::ServerHandle;
+    /// use sansws_common::metrics::{ClosedBy, CodeClass};
+    ///
+    /// let metrics = ServerHandle::new(10).metrics();
+    /// let too_slow = metrics.closed_by(ClosedBy::Server, CodeClass::Again);
+    /// assert_eq!(too_slow, 0);
+    /// ```
     ClosedBy {
         /// The client.
         Peer = "peer",
@@ -114,7 +130,7 @@ labels! {
 }
 
 labels! {
-    /// Why a connection was refused.
+    /// Why a connection was refused. For an example see [`ServerMetrics`].
     RejectReason {
         /// The server was full; the client got 503.
         Full = "full",
@@ -127,6 +143,16 @@ labels! {
 
 labels! {
     /// Why a connection ended before a page or a handler answered.
+    ///
+    /// ```
+    /// use sansws_common::ServerHandle;
+    /// use sansws_common::metrics::HandshakeFailure;
+    ///
+    /// let metrics = ServerHandle::new(10).metrics();
+    /// for reason in HandshakeFailure::ALL {
+    ///     println!("{}: {}", reason.label(), metrics.failed(*reason));
+    /// }
+    /// ```
     HandshakeFailure {
         /// Before HTTP: TLS, or the PROXY protocol.
         Transport = "transport",
@@ -140,7 +166,7 @@ labels! {
 }
 
 labels! {
-    /// The purpose of a request.
+    /// The purpose of a request. For an example see [`StatusClass`].
     RequestKind {
         /// A WebSocket.
         WebSocket = "websocket",
@@ -153,6 +179,16 @@ labels! {
 
 labels! {
     /// The class of a status.
+    ///
+    /// ```
+    /// use sansws_common::ServerHandle;
+    /// use sansws_common::metrics::{RequestKind, StatusClass};
+    ///
+    /// let metrics = ServerHandle::new(10).metrics();
+    /// let refused = metrics.responses(RequestKind::WebSocket, StatusClass::ClientError);
+    /// assert_eq!(refused, 0);
+    /// assert_eq!(StatusClass::of(404), StatusClass::ClientError);
+    /// ```
     StatusClass {
         /// 200 to 299.
         Success = "2xx",

@@ -56,6 +56,7 @@ use crate::time::Instant;
 ///         other => panic!("{other:?}"),
 ///     }
 /// }
+/// assert_eq!(broker.counters().published, 0);
 /// ```
 #[derive(Debug)]
 pub struct Broker {

@@ -47,7 +47,7 @@ fn most<N: Ord + Copy>(own: &mut N, other: N) {
 
 numbers! {
     /// Counters, since the hub started. At every moment, `delivered`, all that start with `dropped`, `expired`, `discarded` and
-    /// [`HubGauges::waiting`] add up to `fan_out`.
+    /// [`HubGauges::waiting`] add up to `fan_out`. For an example see [`HubGauges`].
     HubCounters {
         /// Channels opened.
         opened: u64 = sum,
@@ -126,6 +126,23 @@ numbers! {
 
 numbers! {
     /// The current state.
+    ///
+    /// ```
+    /// use sansws_core::hub::{ChannelOptions, HubOptions, JoinOptions, LocalHub, PublishOptions};
+    /// use sansws_core::random::Seed;
+    /// use sansws_core::time::Instant;
+    ///
+    /// let now = Instant::ZERO;
+    /// let mut hub = LocalHub::new(Seed::new([7; 32]), HubOptions::default().into());
+    /// let ada = hub.open(now, ChannelOptions::default())?;
+    /// hub.join(now, ada, "room", JoinOptions::default())?;
+    /// hub.publish(now, None, "room", "hi".into(), PublishOptions::default(), None)?;
+    /// while hub.poll_output(now).is_some() {}
+    /// let snapshot = hub.snapshot();
+    /// assert_eq!((snapshot.gauges.groups, snapshot.gauges.waiting), (1, 1)); // Ada has not read it
+    /// assert_eq!(snapshot.counters.fan_out, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     HubGauges {
         /// Channels.
         channels: usize = sum,
@@ -141,7 +158,7 @@ numbers! {
 }
 
 numbers! {
-    /// Counters of a broker.
+    /// Counters of a broker. For an example see [`Broker`](super::Broker).
     BrokerCounters {
         /// Messages published.
         published: u64 = sum,
