@@ -134,7 +134,7 @@ impl<S: ByteStream> Connecting<S> {
         let config = Arc::clone(&self.config);
         let connection = Connection::client(config, &opened.agreement, self.seed, now());
         let engine = Engine::new(wire, connection);
-        Ok(Some(WebSocket::new(engine, Some(Box::new(opened)))))
+        Ok(Some(WebSocket::new(engine, Some(opened.into()))))
     }
 
     /// Returns the stream, until the handshake is done.

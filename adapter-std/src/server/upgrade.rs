@@ -213,7 +213,7 @@ impl<S: ByteStream> Unanswered<S> {
     ) -> Result<WebSocket<S>, Error> {
         let connection = Connection::server(Arc::clone(&self.config), &agreement, now());
         let opened = agreement.subprotocol.is_some().then(|| {
-            Box::new(Opened {
+            Arc::new(Opened {
                 agreement,
                 fields: Headers::default(),
             })

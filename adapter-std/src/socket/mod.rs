@@ -10,6 +10,7 @@ mod engine;
 mod keeper;
 mod lending;
 mod messages;
+mod observing;
 mod shared;
 mod streaming;
 mod websocket;

@@ -13,12 +13,11 @@ use sansws_common::Json;
 use sansws_common::error::{Error, Result};
 use sansws_common::socket::read_ahead::Item;
 use sansws_common::socket::taking::Taking;
-use sansws_common::{Counters, FromMessage, SocketEvent};
+use sansws_common::{FromMessage, SocketEvent};
 use sansws_core::close::{CloseCode, Closed};
-use sansws_core::connection::{Connection, Role};
+use sansws_core::connection::Connection;
 use sansws_core::frame::MessageKind;
 use sansws_core::handshake::Opened;
-use sansws_core::http::Headers;
 use sansws_core::message::{Message, Payload, PreparedMessage};
 
 use super::engine::Engine;
@@ -63,12 +62,12 @@ use crate::stream::{ByteStream, Stream};
 /// # }
 /// ```
 pub struct WebSocket<S: ByteStream = Stream> {
-    shared: Arc<Shared<S>>,
-    opened: Option<Box<Opened>>,
+    pub(super) shared: Arc<Shared<S>>,
+    pub(super) opened: Option<Arc<Opened>>,
 }
 
 impl<S: ByteStream> WebSocket<S> {
-    pub(crate) fn new(engine: Engine<S>, opened: Option<Box<Opened>>) -> Self {
+    pub(crate) fn new(engine: Engine<S>, opened: Option<Arc<Opened>>) -> Self {
         Self {
             shared: Shared::new(engine),
             opened,
@@ -77,31 +76,6 @@ impl<S: ByteStream> WebSocket<S> {
 
     pub(crate) const fn shared(&self) -> &Arc<Shared<S>> {
         &self.shared
-    }
-
-    /// Returns the negotiated subprotocol.
-    pub fn subprotocol(&self) -> Option<&str> {
-        self.opened
-            .as_ref()
-            .and_then(|opened| opened.agreement.subprotocol.as_deref())
-    }
-
-    /// On a client, returns the header fields of the server's answer.
-    pub fn response_fields(&self) -> Option<&Headers> {
-        self.opened
-            .as_ref()
-            .map(|opened| &opened.fields)
-            .filter(|fields| !fields.is_empty())
-    }
-
-    /// Returns whether permessage-deflate was negotiated.
-    pub fn is_deflated(&self) -> bool {
-        self.shared.engine().connection.deflate().is_some()
-    }
-
-    /// Returns which end this is.
-    pub fn role(&self) -> Role {
-        self.shared.engine().connection.role()
     }
 
     /// Lends the stream. The connection is locked meanwhile.
@@ -145,14 +119,14 @@ impl WebSocket<Stream> {
     /// Splits into halves that different threads may use: while one waits for a message, the other sends.
     pub fn split(self) -> (ReadHalf, WriteHalf) {
         self.shared.engine().flags.shared = true;
-        let shared = Arc::clone(&self.shared);
-        let (read, write) = (shared, self.shared);
-        let opened = self.opened;
         (
-            ReadHalf { shared: read },
+            ReadHalf {
+                shared: Arc::clone(&self.shared),
+                opened: self.opened.clone(),
+            },
             WriteHalf {
-                shared: write,
-                opened,
+                shared: self.shared,
+                opened: self.opened,
             },
         )
     }
@@ -291,22 +265,6 @@ macro_rules! reading {
                     Some(Err(control)) => Some(control.into()),
                     None => None,
                 })
-            }
-
-            /// Returns the time from the newest keepalive ping to its pong; `None` before the first. See
-            /// [`Connection::round_trip`](sansws_core::connection::Connection::round_trip).
-            pub fn round_trip(&self) -> Option<Duration> {
-                self.shared.engine().connection.round_trip()
-            }
-
-            /// Returns its traffic counters so far.
-            pub fn counters(&self) -> Counters {
-                self.shared.engine().counters()
-            }
-
-            /// Returns how it ended, once it has.
-            pub fn closed(&self) -> Option<Closed> {
-                self.shared.engine().ending.closed().cloned()
             }
         }
 
@@ -481,7 +439,8 @@ writing!(WebSocket);
 ///
 /// For an example see [`WriteHalf`].
 pub struct ReadHalf<S: ByteStream = Stream> {
-    shared: Arc<Shared<S>>,
+    pub(super) shared: Arc<Shared<S>>,
+    pub(super) opened: Option<Arc<Opened>>,
 }
 
 /// The half of a connection that sends and closes.
@@ -518,8 +477,8 @@ pub struct ReadHalf<S: ByteStream = Stream> {
 /// # }
 /// ```
 pub struct WriteHalf<S: ByteStream = Stream> {
-    shared: Arc<Shared<S>>,
-    opened: Option<Box<Opened>>,
+    pub(super) shared: Arc<Shared<S>>,
+    pub(super) opened: Option<Arc<Opened>>,
 }
 
 reading!(ReadHalf);

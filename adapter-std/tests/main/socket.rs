@@ -5,6 +5,7 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
+use sansws_core::connection::Role;
 use sansws_std::{CloseCode, ConnectOptions, Error, Message, connect};
 
 use crate::support::{Running, echo};
@@ -70,6 +71,11 @@ fn a_reader_that_waits_does_not_hold_up_the_writer() {
     let closed = write.close(1000, "").unwrap().unwrap();
     assert!(closed.clean);
     let read = reader.join().unwrap();
+    assert_eq!(
+        [read.closed(), write.closed()],
+        [(); 2].map(|()| Some(closed.clone()))
+    );
+    assert_eq!([read.role(), write.role()], [Role::Client; 2]);
     assert!(read.reunite(write).is_ok());
     server.close();
 }

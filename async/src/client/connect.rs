@@ -68,7 +68,7 @@ pub async fn connect_until<T: Transport>(
             let connection = Connection::client(config, &opened.agreement, seed, transport.now());
             Ok(WebSocket::new(
                 Engine::new(transport, connection, asking.unread),
-                Some(Box::new(opened)),
+                Some(opened.into()),
             ))
         }
         ServerAnswer::Redirect(response) | ServerAnswer::Refused(response) => {

@@ -16,6 +16,7 @@ pub(crate) mod engine;
 pub(crate) mod exchange;
 mod lending;
 pub(crate) mod messages;
+mod observing;
 pub(crate) mod policy;
 pub(crate) mod shared;
 pub(crate) mod streaming;

@@ -15,7 +15,6 @@ use crate::error::HandlerError;
 use crate::error::{Error, Result};
 use crate::server::verdict::Verdict;
 use crate::socket::buffer::Unread;
-use crate::socket::engine::Counters;
 use crate::socket::engine::Engine;
 #[cfg(feature = "json")]
 use crate::socket::from_message::Json;
@@ -27,13 +26,12 @@ use crate::socket::wakers::WakerRole;
 use crate::transport::Transport;
 use sansws_core::close::{CloseCode, Closed};
 use sansws_core::config::Config;
-use sansws_core::connection::{Connection, Role};
+use sansws_core::connection::Connection;
 use sansws_core::error::SendError;
 use sansws_core::frame::MessageKind;
 use sansws_core::handshake::{Agreement, Opened};
 use sansws_core::http::Headers;
 use sansws_core::message::{Message, Payload, PreparedMessage};
-use sansws_core::time::Duration;
 
 /// An open WebSocket connection.
 ///
@@ -77,12 +75,12 @@ use sansws_core::time::Duration;
 /// # panic!("it does not end");
 /// ```
 pub struct WebSocket<T: Transport> {
-    shared: Arc<Shared<T>>,
-    opened: Option<Box<Opened>>,
+    pub(super) shared: Arc<Shared<T>>,
+    pub(super) opened: Option<Arc<Opened>>,
 }
 
 impl<T: Transport> WebSocket<T> {
-    pub(crate) fn new(engine: Engine<T>, opened: Option<Box<Opened>>) -> Self {
+    pub(crate) fn new(engine: Engine<T>, opened: Option<Arc<Opened>>) -> Self {
         Self {
             shared: Arc::new(Shared::new(engine)),
             opened,
@@ -100,7 +98,7 @@ impl<T: Transport> WebSocket<T> {
     ) -> Self {
         let connection = Connection::server(config, &agreement, transport.now());
         let opened = agreement.subprotocol.is_some().then(|| {
-            Box::new(Opened {
+            Arc::new(Opened {
                 agreement,
                 fields: Headers::default(),
             })
@@ -139,31 +137,6 @@ impl<T: Transport> WebSocket<T> {
         Arc::clone(&self.shared)
     }
 
-    /// Returns the negotiated subprotocol.
-    pub fn subprotocol(&self) -> Option<&str> {
-        self.opened
-            .as_ref()
-            .and_then(|opened| opened.agreement.subprotocol.as_deref())
-    }
-
-    /// On a client, returns the header fields of the server's answer.
-    pub fn response_fields(&self) -> Option<&Headers> {
-        self.opened
-            .as_ref()
-            .map(|opened| &opened.fields)
-            .filter(|fields| !fields.is_empty())
-    }
-
-    /// Returns whether permessage-deflate was negotiated.
-    pub fn is_deflated(&self) -> bool {
-        self.shared.engine().connection().deflate().is_some()
-    }
-
-    /// Returns which end this is.
-    pub fn role(&self) -> Role {
-        self.shared.engine().connection().role()
-    }
-
     /// Lends the transport to `look`. The connection is locked meanwhile: `look` must not use it.
     pub fn with_transport<R>(&self, look: impl FnOnce(&T) -> R) -> R {
         look(self.shared.engine().transport())
@@ -178,6 +151,7 @@ impl<T: Transport> WebSocket<T> {
         (
             ReadHalf {
                 shared: Arc::clone(&self.shared),
+                opened: self.opened.clone(),
             },
             WriteHalf {
                 shared: self.shared,
@@ -296,22 +270,6 @@ macro_rules! reading {
                 &mut self,
             ) -> impl Future<Output = Result<Option<SocketEvent>, Error>> {
                 poll_fn(|cx| self.shared.engine().poll_event(cx, WakerRole::Reader))
-            }
-
-            /// Returns the time from the newest keepalive ping to its pong; `None` before the first. See
-            /// [`Connection::round_trip`](sansws_core::connection::Connection::round_trip).
-            pub fn round_trip(&self) -> Option<Duration> {
-                self.shared.engine().connection().round_trip()
-            }
-
-            /// Returns its traffic counters so far.
-            pub fn counters(&self) -> Counters {
-                self.shared.engine().counters()
-            }
-
-            /// Returns how it ended, once it has.
-            pub fn closed(&self) -> Option<Closed> {
-                self.shared.engine().closed().cloned()
             }
         }
 
@@ -519,7 +477,8 @@ writing!(WebSocket);
 ///
 /// For an example see [`WriteHalf`].
 pub struct ReadHalf<T: Transport> {
-    shared: Arc<Shared<T>>,
+    pub(super) shared: Arc<Shared<T>>,
+    pub(super) opened: Option<Arc<Opened>>,
 }
 
 /// The half of a connection that sends and closes.
@@ -551,8 +510,8 @@ pub struct ReadHalf<T: Transport> {
 /// # type Task = std::pin::Pin<Box<dyn Future<Output = Result> + Send>>;
 /// ```
 pub struct WriteHalf<T: Transport> {
-    shared: Arc<Shared<T>>,
-    opened: Option<Box<Opened>>,
+    pub(super) shared: Arc<Shared<T>>,
+    pub(super) opened: Option<Arc<Opened>>,
 }
 
 reading!(ReadHalf);

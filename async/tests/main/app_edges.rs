@@ -15,10 +15,12 @@ use sansws_async::app::{Endpoint, Layer, Route};
 use sansws_async::metrics::{RequestKind, StatusClass};
 use sansws_async::test_kit::{Clock, MemoryTransport, TestServer};
 use sansws_async::{
-    ConnectionPolicy, Error, Result, Scope, ServerOptions, StreamedResponse, WebSocket,
+    ConnectOptions, ConnectionPolicy, Error, Result, Scope, ServerOptions, StreamedResponse,
+    WebSocket,
 };
 use sansws_core::close::Closed;
 use sansws_core::config::{Config, Limits, Timeouts};
+use sansws_core::connection::Role;
 use sansws_core::frame::MessageKind;
 use sansws_core::handshake::{AcceptOptions, OriginPolicy};
 use sansws_core::http::{Headers, Response};
@@ -443,6 +445,32 @@ fn what_answers_head_has_no_body_also_when_it_refuses() {
             answer.starts_with("HTTP/1.1 413 ") && answer.ends_with("\r\n\r\n"),
             "{answer}"
         );
+        Ok(())
+    });
+}
+
+#[test]
+fn halves_know_of_their_connection_what_the_whole_knows() {
+    run(async {
+        let splits = |upgrade: Up| async move {
+            let options = AcceptOptions::default().subprotocol(Some("chat.v1"));
+            let (mut reader, writer) = upgrade.accept_with(options).await?.split();
+            let known = [reader.subprotocol(), writer.subprotocol()];
+            assert_eq!(known, [Some("chat.v1"); 2]);
+            assert_eq!([reader.role(), writer.role()], [Role::Server; 2]);
+            while reader.receive().await?.is_some() {}
+            assert!(writer.closed().is_some_and(|closed| closed.clean));
+            assert_eq!(writer.counters().received, 2);
+            Ok(())
+        };
+        let server = serve(Routes::new().route("/", splits));
+        let options = ConnectOptions::default().subprotocol("chat.v1");
+        let mut socket = server.connect_with("/", options).await?;
+        assert_eq!(socket.socket().subprotocol(), Some("chat.v1"));
+        socket.send_text("one").await?;
+        socket.send_text("two").await?;
+        socket.close(1000, "").await?;
+        assert_eq!(server.handle().metrics().handlers_failed, 0);
         Ok(())
     });
 }

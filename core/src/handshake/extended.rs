@@ -23,7 +23,7 @@ use crate::http::{Headers, RequestHead};
 ///         .collect(),
 /// };
 /// let request = request.check()?;
-/// let options = AcceptOptions::default().subprotocol(Some("chat.v1".into()));
+/// let options = AcceptOptions::default().subprotocol(Some("chat.v1"));
 /// let (fields, _) = request.accept_fields(&Config::default(), options)?;
 /// assert_eq!(fields.get_str("sec-websocket-protocol"), Some("chat.v1")); // with status 200
 /// # Ok::<(), Box<dyn std::error::Error>>(())

@@ -70,10 +70,11 @@ impl Deref for Request {
 }
 
 impl AcceptOptions {
-    /// Sets the subprotocol, if there is one.
+    /// Sets the subprotocol, if there is one: `Some("chat.v1")`, or what
+    /// [`select_subprotocol`](crate::http::RequestHead::select_subprotocol) returns.
     #[must_use]
-    pub fn subprotocol(mut self, subprotocol: Option<String>) -> Self {
-        self.subprotocol = subprotocol;
+    pub fn subprotocol(mut self, subprotocol: Option<impl Into<String>>) -> Self {
+        self.subprotocol = subprotocol.map(Into::into);
         self
     }
 
