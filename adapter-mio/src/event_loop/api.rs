@@ -181,7 +181,15 @@ impl Loop {
         let Some(peer) = self.peers.get_mut(slot) else {
             return Sent::Closed;
         };
+        let is_lost = peer.connection().is_some_and(Connection::is_output_over);
         match put {
+            // What cannot be written any more never fills the queue: one that sends until it is full must learn of that. Answers are lost
+            // as they would have been in flight.
+            Ok(()) if is_lost && peer.answers == 0 => Sent::Closed,
+            Ok(()) if is_lost => {
+                peer.answers -= 1;
+                Sent::Sent
+            }
             Ok(()) if !peer.flags.blocked => Sent::Sent,
             Ok(()) => {
                 peer.flags.owed = true;

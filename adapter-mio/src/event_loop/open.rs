@@ -6,6 +6,7 @@ use std::io;
 
 use sansws_common::contain::contain;
 use sansws_common::error::Error;
+use sansws_common::socket::outbox::ANSWERS;
 use sansws_core::connection::{Connection, Event, State, TransportAction};
 use sansws_core::message::{Assembly, MessageKind, Payload};
 
@@ -347,6 +348,7 @@ impl Loop {
                 None => return,
             };
             peer.counts.received += 1;
+            peer.answers = ANSWERS;
             self.unreported.received += u64::from(!peer.flags.client);
             if !peer.is_admitted(self.now, message.len()) {
                 continue;

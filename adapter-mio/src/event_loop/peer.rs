@@ -53,6 +53,8 @@ pub(super) struct Peer {
     pub(super) mailed: u32,
     /// The number of its publications that wait for room.
     pub(super) publishing: u16,
+    /// Number of answers to the last received message that may be lost without being refused.
+    pub(super) answers: u8,
     pub(super) flags: Flags,
 }
 
@@ -223,6 +225,7 @@ impl Peer {
             hub: 0,
             mailed: 0,
             publishing: 0,
+            answers: 0,
             flags: Flags::default(),
         }
     }

@@ -227,6 +227,20 @@ fn a_sender_learns_that_the_peer_is_slow_and_when_it_is_not() {
 }
 
 #[test]
+fn a_sender_that_fills_the_queue_learns_that_the_peer_is_gone() {
+    let (tell, told) = channel();
+    let server = Running::new(move || Router::new().route("/", Fountain(tell)));
+    let mut socket = dial(&server, "/").unwrap();
+    socket.send_text("go").unwrap();
+    assert_eq!(read(&told, 1), ["Full"]);
+    // It has not read everything, and therefore resets TCP.
+    drop(socket);
+    let rest = std::iter::from_fn(|| told.recv_timeout(Duration::from_secs(30)).ok());
+    let rest: Vec<String> = rest.skip_while(|entry| entry == "Full").take(1).collect();
+    assert_eq!(rest, ["Closed"]);
+}
+
+#[test]
 fn all_forms_of_messages_arrive_in_order() {
     let server = Running::new(|| {
         |socket: &mut Socket<'_, ()>, message: Incoming<'_>| {
