@@ -70,7 +70,7 @@ pub use sansws_common::{
 
 // Values of the core that applications name.
 pub use sansws_core as core;
-pub use sansws_core::close::{CloseCode, Closed};
+pub use sansws_core::close::{CloseCode, Closed, LossCause};
 pub use sansws_core::config::{Config, Deflate, Limits, Timeouts};
 pub use sansws_core::error::{InvalidInput, SendError, Violation};
 pub use sansws_core::handshake::{AcceptOptions, Failure, Opened, OriginPolicy, Refusal};

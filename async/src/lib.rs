@@ -63,7 +63,7 @@ pub use transport::Transport;
 
 // Values of the core that applications name.
 pub use sansws_core as core;
-pub use sansws_core::close::{CloseCode, Closed};
+pub use sansws_core::close::{CloseCode, Closed, LossCause};
 pub use sansws_core::config::{Config, Deflate, Limits, Timeouts};
 pub use sansws_core::error::{InvalidInput, SendError, Violation};
 

@@ -209,6 +209,25 @@ fn the_span_of_a_connection_has_the_fields_that_opentelemetry_knows() {
 }
 
 #[test]
+fn the_end_of_a_lost_connection_says_why() {
+    let (spans, events) = told(serve, async |server| {
+        let lost = server.connect("/echo").await?;
+        drop(lost);
+        server.pass(Duration::from_secs(30)).await;
+        Ok(())
+    });
+    let cause = [(
+        "websocket.loss_cause",
+        "the peer ended the stream without a Close frame",
+    )];
+    has(&spans[0], &cause);
+    has(&spans[0], &[("websocket.close_code", "1006")]);
+    has(event(&events, "a connection ended"), &cause);
+    let guide = include_str!("../../docs/monitoring.md");
+    assert!(guide.contains("`websocket.loss_cause`"));
+}
+
+#[test]
 fn a_handler_that_fails_is_an_error_with_its_type() {
     let (spans, events) = told(serve, async |server| {
         server.connect("/fails").await?.expect_close(1011).await;

@@ -204,7 +204,7 @@ impl<R: HubEnv> Centrifuge<R> {
     }
 
     /// Is called once for each client that had connected, when it is gone: with the server's code and reason, or those of its Close
-    /// frame, or 1006 when the connection was lost.
+    /// frame, or 1006 and the cause when the connection was lost.
     ///
     /// It is called also when a handler panicked, or when a shutdown dropped the connection, and must therefore not wait: to do more,
     /// send it to a task.

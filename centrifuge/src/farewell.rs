@@ -45,7 +45,10 @@ impl Farewell {
         if let Some(closed) = closed.filter(|_| self.end.is_none()) {
             self.end = Some(Disconnect {
                 code: closed.code(),
-                reason: closed.reason,
+                reason: match closed.cause {
+                    Some(cause) => cause.to_string(),
+                    None => closed.reason,
+                },
             });
         }
     }

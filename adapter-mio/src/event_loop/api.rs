@@ -2,7 +2,7 @@
 //! Knows no endpoint.
 
 use sansws_common::socket::counters::Counters;
-use sansws_core::close::{CloseCode, Closed};
+use sansws_core::close::{CloseCode, Closed, LossCause};
 use sansws_core::config::Config;
 use sansws_core::connection::Connection;
 use sansws_core::error::SendError;
@@ -215,7 +215,7 @@ impl Loop {
     pub(crate) fn abort_at(&mut self, slot: usize) {
         if let Some(peer) = self.peers.get_mut(slot) {
             if peer.endpoint.is_some() && !peer.is_ending() {
-                peer.ending().note_lost(None);
+                peer.ending().note_lost(LossCause::Aborted);
             }
             match &mut peer.stage {
                 // Its endpoint is still to be told.

@@ -6,7 +6,7 @@ use sansws_common::contain::contain;
 use sansws_common::metrics::trace;
 use sansws_common::server::verdict::Blame;
 use sansws_common::{ConnectionOutcome, ServerHandle};
-use sansws_core::close::CloseCode;
+use sansws_core::close::{CloseCode, LossCause};
 use sansws_core::route::Pattern;
 
 use super::peer::{Peer, Stage};
@@ -19,7 +19,7 @@ impl Loop {
             return;
         };
         if peer.endpoint.is_some() && !peer.is_ending() {
-            peer.ending().note_lost(None);
+            peer.ending().note_lost(LossCause::Aborted);
         }
         if let Stage::Streaming(streamed) = &mut peer.stage {
             // Nothing can be sent any more.

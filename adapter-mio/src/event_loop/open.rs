@@ -7,6 +7,7 @@ use std::io;
 use sansws_common::contain::contain;
 use sansws_common::error::Error;
 use sansws_common::socket::outbox::ANSWERS;
+use sansws_core::close::LossCause;
 use sansws_core::connection::{Connection, Event, State, TransportAction};
 use sansws_core::message::{Assembly, MessageKind, Payload};
 
@@ -389,7 +390,7 @@ impl Loop {
         if !lingers || !connection.has_output() {
             connection.end_of_input();
             if !peer.is_ending() {
-                peer.ending().note_lost(None);
+                peer.ending().note_lost(LossCause::EndOfStream);
             }
         }
     }

@@ -14,8 +14,8 @@ use sansws_common::server::verdict::{Blame, OwnConnection};
 use sansws_common::socket::counters::Counters;
 use sansws_common::socket::ending::Ending;
 use sansws_common::socket::traffic::Traffic;
-use sansws_core::close::{CloseCode, Closed};
-use sansws_core::connection::{Connection, State};
+use sansws_core::close::{CloseCode, Closed, LossCause};
+use sansws_core::connection::{Connection, Expired};
 use sansws_core::handshake::Opened;
 use sansws_core::limits::{TOO_MANY_MESSAGES, Verdict};
 use sansws_core::message::Assembly;
@@ -387,6 +387,7 @@ impl Peer {
                 code,
                 reason: reason.into(),
                 clean: true,
+                cause: None,
             }),
             Stage::Connecting(connecting) => {
                 connecting.is_given_up = true;
@@ -465,7 +466,8 @@ impl Peer {
             Stage::Open(connection) => connection,
             // It did not take its output, or end TCP, in time.
             Stage::Streaming(streamed) if streamed.deadline().is_some_and(|at| at <= now) => {
-                return streamed.cut();
+                streamed.cut();
+                return self.ending().note_lost(LossCause::Unresponsive);
             }
             _ => return,
         };
@@ -473,11 +475,9 @@ impl Peer {
             return;
         }
         let progress = self.stream.send_progress();
-        while connection.tick_with(now, progress).is_some() {}
-        if let State::Closed { clean: false } | State::Lingering { clean: false, .. } =
-            connection.state()
-        {
-            self.ending().note_lost(None);
+        let expired = std::iter::from_fn(|| connection.tick_with(now, progress));
+        if let Some(cause) = expired.filter_map(Expired::loss).reduce(|first, _| first) {
+            self.ending().note_lost(cause);
         }
     }
 

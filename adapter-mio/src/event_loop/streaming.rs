@@ -11,6 +11,7 @@ use sansws_common::contain::contain;
 use sansws_common::error::{Error, HandlerError};
 use sansws_common::metrics::RequestKind;
 use sansws_common::server::answer::{counted, encodable, failed, written_head};
+use sansws_core::close::LossCause;
 use sansws_core::error::SendError;
 use sansws_core::handshake::AcceptOptions;
 use sansws_core::internal::Framing;
@@ -186,7 +187,14 @@ impl Loop {
                 Turn::Wait
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Turn::Round,
-            Ok(_) | Err(_) => Turn::Over,
+            Ok(_) => {
+                peer.ending().note_lost(LossCause::EndOfStream);
+                Turn::Over
+            }
+            Err(error) => {
+                peer.ending().note_failed(error);
+                Turn::Over
+            }
         }
     }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use sansws_mio::metrics::CodeClass;
 use sansws_mio::{
-    AcceptOptions, CloseCode, Closed, Config, Endpoint, Error, Incoming, Limits, PreparedMessage,
-    Response, Result, Router, Scope, Sent, ServerOptions, Socket,
+    AcceptOptions, CloseCode, Closed, Config, Endpoint, Error, Incoming, Limits, LossCause,
+    PreparedMessage, Response, Result, Router, Scope, Sent, ServerOptions, Socket,
 };
 use sansws_std::{ConnectOptions, WebSocket, connect};
 
@@ -81,7 +81,10 @@ impl Endpoint for Diary {
 
     fn close(&mut self, socket: &mut Socket<'_, Page>, closed: &Closed) {
         assert_eq!(socket.send("late"), Sent::Closed);
-        let _ = self.0.send(format!("close {}", closed.code()));
+        let _ = self.0.send(match closed.cause {
+            Some(LossCause::Aborted) => "aborted".into(),
+            _ => format!("close {}", closed.code()),
+        });
         assert_ne!(closed.code(), 4444, "a mistake of the last callback");
     }
 }
@@ -133,7 +136,7 @@ fn the_error_of_a_callback_becomes_its_code() {
     assert_eq!(said("policy"), (1008, "close 1008".into()));
     assert_eq!(said("json").0, 1007);
     assert_eq!(said("panic").0, 1011);
-    assert_eq!(said("abort"), (1006, "close 1006".into()));
+    assert_eq!(said("abort"), (1006, "aborted".into()));
     let mut socket = dial(&server, "/").unwrap();
     socket.receive().unwrap();
     socket.send(vec![1, 2]).unwrap();

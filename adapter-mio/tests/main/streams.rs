@@ -171,7 +171,12 @@ impl Endpoint for Stage {
     fn close(&mut self, socket: &mut Socket<'_, Played>, closed: &Closed) {
         assert_eq!(socket.send("too late"), Sent::Closed);
         let sent = socket.data().sent;
-        self.tell(format!("{} {} {sent}", closed.code(), closed.clean));
+        let how = match (closed.cause, closed.clean) {
+            (Some(cause), _) => format!("{cause:?}"),
+            (None, true) => "clean".into(),
+            (None, false) => "cut off".into(),
+        };
+        self.tell(format!("{} {how} {sent}", closed.code()));
     }
 }
 
@@ -290,7 +295,7 @@ fn messages_become_the_body_in_each_format() {
         );
         assert_eq!(head.to_lowercase(), want_head.to_lowercase());
         assert_eq!(body(&said), (want.into(), true), "{said}");
-        assert_eq!(next(&told), "1000 true 0");
+        assert_eq!(next(&told), "1000 clean 0");
     }
     // The endpoint gets the body of a request, and the same one serves WebSockets.
     let post = "POST /raw HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nclose";
@@ -375,7 +380,7 @@ fn a_group_reaches_a_stream_in_order_and_the_end_of_that_leaves_it() {
     }
     assert_eq!(hub.count("news"), 1);
     stream.shutdown(Shutdown::Both).unwrap();
-    assert_eq!(next(&told), "1006 false 0");
+    assert_eq!(next(&told), "1006 EndOfStream 0");
     until("it has left", || hub.count("news") == 0);
     // The hub ends one.
     let mut stream = begin(&server, &get("/events?join"));
@@ -390,7 +395,7 @@ fn a_group_reaches_a_stream_in_order_and_the_end_of_that_leaves_it() {
         "{said}"
     );
     assert!(said.ends_with("\r\n0\r\n\r\n"), "{said}");
-    assert_eq!(next(&told), "4000 true 0");
+    assert_eq!(next(&told), "4000 clean 0");
 }
 
 #[test]
@@ -414,7 +419,7 @@ fn a_slow_reader_bounds_the_output_and_misses_nothing() {
     while last == "drained" {
         last = next(&told);
     }
-    assert_eq!(last, format!("1000 true {messages}"));
+    assert_eq!(last, format!("1000 clean {messages}"));
 }
 
 #[test]
@@ -434,7 +439,7 @@ fn there_is_room_for_last_words_and_not_for_any_number_of_them() {
     let messages = body.len() / LONG;
     assert!(body.ends_with(&format!("{:0LONG$}", messages - 1)));
     assert!(messages > (2 << 20) / LONG, "{messages}");
-    assert_eq!(next(&told), format!("1000 true {messages}"));
+    assert_eq!(next(&told), format!("1000 clean {messages}"));
 }
 
 #[test]
@@ -447,7 +452,7 @@ fn a_reader_that_takes_nothing_is_given_up() {
     };
     let (server, told, _) = stage(options);
     let _stream = begin(&server, &get("/raw?trickle"));
-    assert_eq!(next(&told), "1006 false 0");
+    assert_eq!(next(&told), "1006 Unresponsive 0");
 }
 
 #[test]
@@ -456,7 +461,7 @@ fn a_stream_ends_when_it_has_lived_its_time() {
     let said = rest(begin(&server, &get("/brief")));
     let want = "oneclosing 1001 the connection has lived its time";
     assert_eq!(body(&said), (want.into(), true), "{said}");
-    assert_eq!(next(&told), "1001 true 0");
+    assert_eq!(next(&told), "1001 clean 0");
 }
 
 #[test]
@@ -465,7 +470,7 @@ fn a_reader_that_leaves_or_sends_much_is_gone() {
     let mut left = begin(&server, &get("/raw"));
     read_to(&mut left, "one\r\n");
     drop(left);
-    assert_eq!(next(&told), "1006 false 0");
+    assert_eq!(next(&told), "1006 EndOfStream 0");
     let mut talks = begin(&server, &get("/raw"));
     read_to(&mut talks, "one\r\n");
     // Some is nothing to leave for.
@@ -473,7 +478,7 @@ fn a_reader_that_leaves_or_sends_much_is_gone() {
     assert!(told.recv_timeout(Duration::from_millis(50)).is_err());
     // It may be reset before the last byte.
     let _ = talks.write_all(&[b'x'; 200_000]);
-    assert_eq!(next(&told), "1006 false 0");
+    assert_eq!(next(&told), "1006 Aborted 0");
 }
 
 #[test]
@@ -494,9 +499,9 @@ fn what_fails_is_cut_off_and_what_closes_has_an_end() {
         let said = rest(begin(&server, &post));
         assert_eq!(body(&said), (want.into(), is_whole), "{play}: {said}");
         let end = match play {
-            "close" => "1008 true 0",
-            "abort" => "1006 false 0",
-            _ => "1011 false 0",
+            "close" => "1008 clean 0",
+            "abort" => "1006 Aborted 0",
+            _ => "1011 cut off 0",
         };
         assert_eq!(next(&told), end, "{play}");
     }
@@ -518,7 +523,7 @@ fn a_shutdown_ends_streams_in_the_middle() {
         let said = rest(stream);
         assert!(said.contains("closing 1012 "), "{said}");
         assert!(said.ends_with("\r\n0\r\n\r\n"), "{said}");
-        assert_eq!(next(&told), "1012 true 0");
+        assert_eq!(next(&told), "1012 clean 0");
     }
     server.close();
     // One that nobody reads does not hold the server up for longer than a shutdown may take.
@@ -532,13 +537,13 @@ fn a_shutdown_ends_streams_in_the_middle() {
     let mut slow = begin(&server, &get("/raw?fill"));
     read_to(&mut slow, "\r\n\r\n");
     server.close();
-    assert!(next(&told).starts_with("1006 false "));
+    assert!(next(&told).starts_with("1006 Aborted "));
     // Dropped at once.
     let (server, told, _) = stage(ServerOptions::default());
     let mut stream = begin(&server, &get("/raw"));
     read_to(&mut stream, "one\r\n");
     server.handle.drop_all();
-    assert_eq!(next(&told), "1006 false 0");
+    assert_eq!(next(&told), "1006 Aborted 0");
     let said = rest(stream);
     assert!(!said.ends_with("\r\n0\r\n\r\n"), "{said}");
 }

@@ -5,7 +5,8 @@ use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
 use sansws_std::{
-    CloseCode, Config, ConnectOptions, Error, Limits, Message, Socket, Timeouts, WebSocket, connect,
+    CloseCode, Config, ConnectOptions, Error, Limits, LossCause, Message, Socket, Timeouts,
+    WebSocket, connect,
 };
 
 use crate::support::{frame, raw_server, read_frame};
@@ -80,7 +81,7 @@ fn a_silent_peer_is_given_up() {
     });
     let error = socket.receive().unwrap_err();
     assert!(
-        matches!(&error, Error::Disconnect(closed) if closed.code() == 1006),
+        matches!(&error, Error::Disconnect(closed) if closed.cause == Some(LossCause::Unresponsive)),
         "{error}"
     );
     drop(peer);

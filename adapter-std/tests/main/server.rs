@@ -357,26 +357,37 @@ fn what_does_not_end_in_time_is_dropped() {
 
 #[test]
 fn a_call_after_all_connections_were_dropped_meets_the_end() {
-    let (tell, accepted) = channel();
-    let (go_on, wait) = channel();
-    let (told, result) = channel();
-    let ends = std::sync::Mutex::new((tell, wait, told));
-    let mut server = Running::new(move |upgrade: Upgrade| {
-        let (tell, wait, told) = &*ends.lock().unwrap();
-        let mut socket = upgrade.accept()?;
-        tell.send(()).unwrap();
-        wait.recv().unwrap();
-        told.send(socket.try_receive().unwrap_err().to_string())
-            .unwrap();
-        Ok(())
-    });
-    let _peer = raw_client(server.address);
-    accepted.recv().unwrap();
-    server.handle.drain(Duration::MAX);
-    server.handle.drop_all();
-    go_on.send(()).unwrap();
-    assert_eq!(result.recv().unwrap(), "the connection was lost (1006)");
-    server.join();
+    for sends in [false, true] {
+        let (tell, accepted) = channel();
+        let (go_on, wait) = channel();
+        let (told, result) = channel();
+        let ends = std::sync::Mutex::new((tell, wait, told));
+        let mut server = Running::new(move |upgrade: Upgrade| {
+            let (tell, wait, told) = &*ends.lock().unwrap();
+            let mut socket = upgrade.accept()?;
+            tell.send(()).unwrap();
+            wait.recv().unwrap();
+            let met = if sends {
+                socket.send_text("late").unwrap_err()
+            } else {
+                socket.try_receive().unwrap_err()
+            };
+            told.send(met.to_string()).unwrap();
+            Ok(())
+        });
+        let mut peer = raw_client(server.address);
+        accepted.recv().unwrap();
+        server.handle.drain(Duration::MAX);
+        server.handle.drop_all();
+        // The server has ended TCP: a write fails.
+        assert_eq!(peer.read(&mut [0]).unwrap(), 0);
+        go_on.send(()).unwrap();
+        assert_eq!(
+            result.recv().unwrap(),
+            "the connection was lost (1006): this side cut it off"
+        );
+        server.join();
+    }
 }
 
 #[test]

@@ -16,6 +16,7 @@ use crate::socket::read_ahead::Item;
 use crate::socket::wakers::WakerRole;
 use crate::socket::websocket::WebSocket;
 use crate::socket::websocket::is_closing;
+use sansws_common::socket::ending::vanished;
 use sansws_core::close::CloseCode;
 use sansws_core::error::SendError;
 use sansws_core::message::Message;
@@ -376,13 +377,4 @@ const fn is_end(error: &Error) -> bool {
         error,
         Error::Disconnect(_) | Error::Violation(_) | Error::Io(_)
     )
-}
-
-/// Returns an end without a Close frame: 1006.
-fn vanished() -> sansws_core::close::Closed {
-    sansws_core::close::Closed {
-        code: None,
-        reason: String::new(),
-        clean: false,
-    }
 }

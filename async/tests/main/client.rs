@@ -219,7 +219,7 @@ fn messages_over_several_connections_and_what_it_says_of_itself() {
         "waiting: the peer closed the connection with code 1012",
         "connecting",
         "open",
-        "waiting: the connection was lost (1006)",
+        "waiting: the connection was lost (1006): the peer ended the stream without a Close frame",
         "connecting",
         "open",
         "done",

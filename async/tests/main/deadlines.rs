@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use sansws_async::internal::receive_request;
 use sansws_async::{Result, Upgrade};
+use sansws_core::close::LossCause;
 use sansws_core::config::Config;
 use sansws_core::connection::{Connection, Expired, SendProgress, State};
 use sansws_core::error::SendError;
@@ -67,7 +68,9 @@ fn a_peer_that_falls_silent_inside_a_header_gets_one_ping_and_is_dropped() {
     assert_eq!((sent.len(), sent[0].opcode), (1, 9));
     pass(&wire, &mut task, 20);
     let closed = task.done.expect("it was dropped").closed;
-    assert_eq!(closed.expect("it was open").code(), 1006);
+    let closed = closed.expect("it was open");
+    let want = (1006, Some(LossCause::Unresponsive));
+    assert_eq!((closed.code(), closed.cause), want);
 }
 
 #[test]

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use sansws_async::internal::{receive_request, serve};
 use sansws_async::{Error, KindError, Result, ServerHandle, Upgrade, WebSocket};
+use sansws_core::close::LossCause;
 use sansws_core::config::{Config, Deflate, Limits};
 use sansws_core::frame::MessageKind;
 use sansws_core::handshake::Refusal;
@@ -243,11 +244,11 @@ fn a_peer_that_closes_tcp_without_close_is_1006() {
 #[test]
 fn a_reset_is_an_end_and_another_fault_of_the_transport_is_told_once() {
     use std::io::ErrorKind;
-    for (fault, told) in [
-        (ErrorKind::ConnectionReset, false),
-        (ErrorKind::BrokenPipe, false),
-        (ErrorKind::ConnectionAborted, false),
-        (ErrorKind::InvalidData, true),
+    for (fault, told, cause) in [
+        (ErrorKind::ConnectionReset, false, LossCause::Reset),
+        (ErrorKind::BrokenPipe, false, LossCause::Reset),
+        (ErrorKind::ConnectionAborted, false, LossCause::Reset),
+        (ErrorKind::InvalidData, true, LossCause::Transport),
     ] {
         for sends in [false, true] {
             let (wire, mut task, _gate) = open(Config::default(), |upgrade| async move {
@@ -274,7 +275,8 @@ fn a_reset_is_an_end_and_another_fault_of_the_transport_is_told_once() {
             task.run();
             let outcome = task.done.expect("it ended");
             assert_eq!(outcome.result.is_err(), told, "{fault:?}");
-            assert_eq!(outcome.closed.unwrap().code(), 1006);
+            let closed = outcome.closed.unwrap();
+            assert_eq!((closed.code(), closed.cause), (1006, Some(cause)));
         }
     }
 }
@@ -321,10 +323,31 @@ fn a_peer_that_never_reads_stops_us_from_reading_and_is_dropped() {
         wire.state().input.len()
     );
     pass(&wire, &mut task, 60);
-    assert_eq!(
-        task.done.expect("it was dropped").closed.unwrap().code(),
-        1006
-    );
+    let closed = task.done.expect("it was dropped").closed.unwrap();
+    let want = (1006, Some(LossCause::Unresponsive));
+    assert_eq!((closed.code(), closed.cause), want);
+}
+
+#[test]
+fn a_handle_that_outlives_its_server_learns_that_it_was_cut_off() {
+    let kept = Rc::new(Cell::new(None));
+    let (_wire, task, _gate) = open(Config::default(), |upgrade| {
+        let kept = Rc::clone(&kept);
+        async move {
+            let (read, _write) = upgrade.accept().await?.split();
+            kept.set(Some(read));
+            std::future::pending().await
+        }
+    });
+    let mut read = kept.take().expect("it was accepted");
+    drop(task);
+    let mut cx = Context::from_waker(std::task::Waker::noop());
+    match pin!(read.receive()).poll(&mut cx) {
+        Poll::Ready(Err(Error::Disconnect(closed))) => {
+            assert_eq!(closed.cause, Some(LossCause::Aborted));
+        }
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]

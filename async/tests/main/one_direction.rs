@@ -15,6 +15,7 @@ use std::time::Duration;
 use futures_sink::Sink;
 use sansws_async::internal::connect;
 use sansws_async::{Error, Outbox, Payload, Result, WebSocket};
+use sansws_core::close::LossCause;
 use sansws_core::config::Config;
 use sansws_core::error::{SendError, Violation};
 use sansws_core::http::Url;
@@ -238,7 +239,9 @@ fn after_a_failed_write_silence_ends_the_connection_within_the_time_of_a_close()
     pass(&wire, &mut task, 4);
     assert!(task.done.is_none(), "five seconds from what came last");
     pass(&wire, &mut task, 2);
-    assert_eq!(task.done.expect("it ended").closed.unwrap().code(), 1006);
+    let closed = task.done.expect("it ended").closed.unwrap();
+    let want = (1006, Some(LossCause::Transport));
+    assert_eq!((closed.code(), closed.cause), want);
 }
 
 #[test]

@@ -235,13 +235,16 @@ async fn the_application_learns_once_that_a_client_is_gone_however_it_went() {
         }
         let open = server.connected().await;
         server.handle.drop_all();
-        let mut codes = Vec::new();
+        let (mut codes, mut reasons) = (Vec::new(), Vec::new());
         for _ in 0..6 {
             let (user, end) = server.gone.recv().await.unwrap();
             assert_eq!(user, "ada");
             codes.push(end.code);
+            reasons.push(end.reason);
         }
         drop(open);
+        let lost = "the peer ended the stream without a Close frame".to_owned();
+        assert!(reasons.contains(&lost), "{reasons:?}");
         codes.sort_unstable();
         assert_eq!(codes, [1000, 1006, 1006, 1011, 1011, 4000]);
         tokio::time::sleep(Duration::from_millis(20)).await;

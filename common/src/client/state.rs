@@ -198,6 +198,7 @@ mod tests {
             code: CloseCode::new(code),
             reason: String::new(),
             clean: code != 0,
+            cause: None,
         };
         let response = Response::new(503).with("Retry-After", "7");
         let cases = [

@@ -52,7 +52,7 @@ pub type Result<T = (), E = HandlerError> = std::result::Result<T, E>;
 ///     }
 /// }
 ///
-/// let closed = Closed { code: CloseCode::new(4001), reason: "kicked".into(), clean: true };
+/// let closed = Closed { code: CloseCode::new(4001), reason: "kicked".into(), clean: true, cause: None };
 /// let error = Error::Disconnect(Box::new(closed));
 /// assert_eq!(report(&error), "the peer left");
 /// assert!(error.is_disconnect());
@@ -63,8 +63,8 @@ pub enum Error {
     /// The transport failed.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// The peer closed with a code that is not normal, or the connection was lost (1006). This is not our failure, and need not be
-    /// logged as one.
+    /// The peer closed with a code that is not normal, or the connection was lost (1006), for which [`Closed::cause`] says why. This is
+    /// not our failure, and need not be logged as one.
     #[error("{0}")]
     Disconnect(Box<Closed>),
     /// The peer broke the protocol; the connection was closed with the matching code.
@@ -470,6 +470,7 @@ mod tests {
             code: CloseCode::new(1008),
             reason: "no shouting\n".into(),
             clean: true,
+            cause: None,
         };
         let inner = || io::Error::other(Error::Violation(Violation::InvalidUtf8));
         let cases = [

@@ -59,6 +59,7 @@ impl Span {
             websocket.subprotocol = Empty,
             websocket.close_code = Empty,
             websocket.closed_by = Empty,
+            websocket.loss_cause = Empty,
             websocket.messages_received = Empty,
             websocket.messages_sent = Empty,
             websocket.bytes_received = Empty,
@@ -201,6 +202,9 @@ fn log_end(
         span.record("websocket.bytes_received", counters.bytes_received);
         span.record("websocket.bytes_sent", counters.bytes_sent);
     }
+    let lost = outcome.closed.as_ref().and_then(|closed| closed.cause);
+    let lost = lost.map(display);
+    span.record("websocket.loss_cause", &lost);
     let (by, code) = first.unzip();
     let by = by.map(ClosedBy::label);
     let reason = outcome.closed.as_ref().map(reason);
@@ -210,6 +214,7 @@ fn log_end(
             websocket.close_code = code,
             websocket.closed_by = by,
             websocket.close_reason = reason,
+            websocket.loss_cause = lost,
             "a connection ended"
         ),
         Some(error) if blame == Blame::Application => {
@@ -221,6 +226,7 @@ fn log_end(
                 error = %Chain(error),
                 websocket.close_code = code,
                 websocket.closed_by = by,
+                websocket.loss_cause = lost,
                 "a handler failed"
             );
         }
@@ -231,6 +237,7 @@ fn log_end(
             websocket.close_code = code,
             websocket.closed_by = by,
             websocket.close_reason = reason,
+            websocket.loss_cause = lost,
             "a connection failed"
         ),
     }

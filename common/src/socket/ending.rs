@@ -4,7 +4,7 @@
 
 use std::io;
 
-use sansws_core::close::{CloseCode, Closed};
+use sansws_core::close::{CloseCode, Closed, LossCause};
 use sansws_core::error::Violation;
 
 use crate::error::{Error, Result};
@@ -18,8 +18,8 @@ pub struct Ending {
     /// The last error reported to the receiver that is not the end.
     fault: Option<Box<Fault>>,
     reported: bool,
-    /// A write failed: a sender may have learned of the end before it was known.
-    write_failed: bool,
+    /// Why a write failed, if one did: a sender may have learned of the end before it was known.
+    write_failure: Option<LossCause>,
 }
 
 #[derive(Debug)]
@@ -50,10 +50,12 @@ impl Ending {
         self.reported
     }
 
-    /// Records the error of a failed write: it is the cause of the end that follows.
+    /// Records the error of a failed write: it is the cause of the end that follows. Only the first counts.
     pub fn note_write_error(&mut self, error: io::Error) {
-        self.write_error = Some(error);
-        self.write_failed = true;
+        if self.write_failure.is_none() {
+            self.write_failure = Some(cause_of(&error));
+            self.write_error = Some(error);
+        }
     }
 
     /// Records that the peer closed.
@@ -62,18 +64,26 @@ impl Ending {
             code,
             reason,
             clean: true,
+            cause: None,
         };
         self.note(closed, None, None);
     }
 
     /// Records that the peer broke the protocol.
     pub fn note_violation(&mut self, violation: Violation) {
-        self.note(vanished(), Some(violation), None);
+        let closed = lost(Some(LossCause::Violation(violation)));
+        self.note(closed, Some(violation), None);
     }
 
-    /// Records that the connection was lost.
-    pub fn note_lost(&mut self, error: Option<io::Error>) {
-        self.note(vanished(), None, error);
+    /// Records that the connection was lost. A write that failed before is the cause.
+    pub fn note_lost(&mut self, cause: LossCause) {
+        self.note(lost(self.write_failure.or(Some(cause))), None, None);
+    }
+
+    /// Records that the transport failed, as [`note_lost`](Self::note_lost).
+    pub fn note_failed(&mut self, error: io::Error) {
+        let cause = self.write_failure.unwrap_or_else(|| cause_of(&error));
+        self.note(lost(Some(cause)), None, Some(error));
     }
 
     /// Records that this side cut it off, with this code in place of one that the peer gets.
@@ -82,6 +92,7 @@ impl Ending {
             code: Some(code),
             reason: String::new(),
             clean: false,
+            cause: None,
         };
         self.note(closed, None, None);
     }
@@ -117,7 +128,9 @@ impl Ending {
 
     /// Returns the end as an error, however normal it was.
     pub fn disconnected(&self) -> Error {
-        Error::Disconnect(Box::new(self.closed().cloned().unwrap_or_else(vanished)))
+        let closed = self.closed().cloned();
+        let closed = closed.unwrap_or_else(|| lost(self.write_failure));
+        Error::Disconnect(Box::new(closed))
     }
 
     /// Returns the end as an error for a sender, however normal it was.
@@ -159,7 +172,7 @@ impl Ending {
     pub fn has_met(&self, error: &Error) -> bool {
         match error {
             Error::Disconnect(closed) => {
-                self.closed() == Some(&**closed) || self.write_failed && **closed == vanished()
+                self.closed() == Some(&**closed) || self.was_told_early(|end| end == **closed)
             }
             Error::Violation(violation) => self.violation() == Some(*violation),
             Error::Io(error) => {
@@ -176,20 +189,47 @@ impl Ending {
         }
         let is = |error: Error| error.to_string() == text;
         let is_end = self.is_known() && is(self.disconnected())
-            || self.write_failed && is(Error::Disconnect(Box::new(vanished())))
+            || self.was_told_early(|end| is(Error::Disconnect(Box::new(end))))
             || self
                 .violation()
                 .is_some_and(|violation| is(Error::Violation(violation)));
         is_end.then(|| (CloseCode::NORMAL, String::new()))
     }
+
+    /// Returns whether a sender may have been told such an end before the real one was known.
+    fn was_told_early(&self, is: impl Fn(Closed) -> bool) -> bool {
+        let mut told = [None, self.write_failure].into_iter();
+        self.write_failure.is_some() && told.any(|cause| is(lost(cause)))
+    }
 }
 
-/// Returns an end without a Close frame: 1006.
+/// Returns an end without a Close frame, 1006, of which nothing more is known.
 pub fn vanished() -> Closed {
+    lost(None)
+}
+
+const fn lost(cause: Option<LossCause>) -> Closed {
     Closed {
         code: None,
         reason: String::new(),
         clean: false,
+        cause,
+    }
+}
+
+/// Returns how a connection was lost whose transport failed with this error.
+fn cause_of(error: &io::Error) -> LossCause {
+    use io::ErrorKind::{
+        BrokenPipe, ConnectionAborted, ConnectionReset, HostUnreachable, NetworkDown,
+        NetworkUnreachable, NotConnected, TimedOut, UnexpectedEof,
+    };
+    match error.kind() {
+        BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected => LossCause::Reset,
+        // TLS that ends without its last words.
+        UnexpectedEof => LossCause::EndOfStream,
+        TimedOut => LossCause::TcpTimeout,
+        HostUnreachable | NetworkDown | NetworkUnreachable => LossCause::Unreachable,
+        _ => LossCause::Transport,
     }
 }
 
@@ -201,4 +241,90 @@ fn is_disconnect(error: &io::Error) -> bool {
         error.kind(),
         BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected | UnexpectedEof | WriteZero
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use io::ErrorKind;
+
+    fn disconnect(cause: Option<LossCause>) -> Error {
+        Error::Disconnect(Box::new(lost(cause)))
+    }
+
+    #[test]
+    fn each_error_of_a_transport_has_its_cause() {
+        let cases = [
+            (ErrorKind::ConnectionReset, LossCause::Reset),
+            (ErrorKind::ConnectionAborted, LossCause::Reset),
+            (ErrorKind::BrokenPipe, LossCause::Reset),
+            (ErrorKind::NotConnected, LossCause::Reset),
+            (ErrorKind::UnexpectedEof, LossCause::EndOfStream),
+            (ErrorKind::TimedOut, LossCause::TcpTimeout),
+            (ErrorKind::HostUnreachable, LossCause::Unreachable),
+            (ErrorKind::NetworkUnreachable, LossCause::Unreachable),
+            (ErrorKind::NetworkDown, LossCause::Unreachable),
+            (ErrorKind::InvalidData, LossCause::Transport),
+            (ErrorKind::WriteZero, LossCause::Transport),
+        ];
+        for (kind, cause) in cases {
+            let mut ending = Ending::default();
+            ending.note_failed(kind.into());
+            assert_eq!(ending.closed().unwrap().cause, Some(cause), "{kind:?}");
+            // Later ends change nothing.
+            ending.note_lost(LossCause::Aborted);
+            assert_eq!(ending.closed().unwrap().cause, Some(cause), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn a_failed_write_is_the_cause_of_the_end_unless_the_peer_said_another() {
+        let failed = || {
+            let mut ending = Ending::default();
+            ending.note_write_error(ErrorKind::TimedOut.into());
+            ending.note_write_error(ErrorKind::BrokenPipe.into());
+            ending
+        };
+        let cause = |ending: &Ending| ending.closed().unwrap().cause;
+        let mut ending = failed();
+        ending.note_lost(LossCause::EndOfStream);
+        assert_eq!(cause(&ending), Some(LossCause::TcpTimeout));
+        let mut ending = failed();
+        ending.note_failed(ErrorKind::ConnectionReset.into());
+        assert_eq!(cause(&ending), Some(LossCause::TcpTimeout));
+        let mut ending = failed();
+        ending.note_violation(Violation::ReservedBit);
+        let broken = LossCause::Violation(Violation::ReservedBit);
+        assert_eq!(cause(&ending), Some(broken));
+        let mut ending = failed();
+        ending.note_close(Some(CloseCode::AWAY), String::new());
+        assert_eq!(cause(&ending), None);
+    }
+
+    #[test]
+    fn what_a_sender_was_told_before_the_end_was_known_is_that_end() {
+        let mut ending = Ending::default();
+        let early = |ending: &Ending| {
+            let met = |cause| {
+                let error = disconnect(cause);
+                let by_text = ending.has_reported(&error.to_string()).is_some();
+                assert_eq!(ending.has_met(&error), by_text, "{error}");
+                by_text
+            };
+            [None, Some(LossCause::Reset), Some(LossCause::Unresponsive)].map(met)
+        };
+        assert_eq!(early(&ending), [false; 3]);
+        ending.note_write_error(ErrorKind::BrokenPipe.into());
+        let told = ending.disconnected().to_string();
+        assert_eq!(told, disconnect(Some(LossCause::Reset)).to_string());
+        assert_eq!(early(&ending), [true, true, false]);
+        ending.note_close(Some(CloseCode::NORMAL), String::new());
+        assert_eq!(early(&ending), [true, true, false]);
+    }
+
+    #[test]
+    fn an_end_that_is_not_known_takes_little() {
+        println!("size_of::<Ending>() = {}", size_of::<Ending>());
+        assert!(size_of::<Ending>() <= 32);
+    }
 }

@@ -3,8 +3,10 @@
 //! Knows no connection: it turns bytes into values or a `Violation`.
 
 mod code;
+mod loss;
 
 pub use code::CloseCode;
+pub use loss::LossCause;
 
 use alloc::string::String;
 use core::fmt;
@@ -72,14 +74,15 @@ pub fn cut_reason(reason: &str) -> &str {
 /// How a connection ended, as the application sees it (RFC 6455 sections 7.1.4 to 7.1.6).
 ///
 /// ```
-/// use sansws_core::close::{CloseCode, Closed};
+/// use sansws_core::close::{CloseCode, Closed, LossCause};
 ///
-/// let kicked = Closed { code: CloseCode::new(4001), reason: "kicked".into(), clean: true };
+/// let kicked = Closed { code: CloseCode::new(4001), reason: "kicked".into(), clean: true, cause: None };
 /// assert_eq!((kicked.code(), kicked.is_normal()), (4001, false));
-/// let left = Closed { code: Some(CloseCode::AWAY), reason: String::new(), clean: true };
+/// let left = Closed { code: Some(CloseCode::AWAY), reason: String::new(), clean: true, cause: None };
 /// assert!(left.is_normal());
-/// let lost = Closed { code: None, reason: String::new(), clean: false };
+/// let lost = Closed { code: None, reason: String::new(), clean: false, cause: Some(LossCause::Reset) };
 /// assert_eq!(lost.code(), 1006);
+/// assert_eq!(lost.to_string(), "the connection was lost (1006): TCP was reset");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Closed {
@@ -89,6 +92,8 @@ pub struct Closed {
     pub reason: String,
     /// Whether Close frames were sent in both directions (7.1.4).
     pub clean: bool,
+    /// Why the connection was lost; `None` if it was not, or if that is unknown.
+    pub cause: Option<LossCause>,
 }
 
 impl Closed {
@@ -107,12 +112,15 @@ impl Closed {
     }
 }
 
-/// Describes the end, with the peer's reason in quotes.
+/// Describes the end, with the peer's reason in quotes, or why the connection was lost.
 impl fmt::Display for Closed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.code {
             None if self.clean => f.write_str("the peer closed the connection without a code")?,
-            None => return f.write_str("the connection was lost (1006)"),
+            None => {
+                f.write_str("the connection was lost (1006)")?;
+                return self.cause.map_or(Ok(()), |cause| write!(f, ": {cause}"));
+            }
             Some(code) => write!(f, "the peer closed the connection with code {code}")?,
         }
         if self.reason.is_empty() {

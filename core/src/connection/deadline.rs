@@ -3,7 +3,7 @@
 //! Knows no clock: it takes the current time, and returns when to be called next.
 
 use super::{Connection, Effect, Input, State};
-use crate::close::CloseCode;
+use crate::close::{CloseCode, LossCause};
 use crate::frame::Opcode;
 use crate::time::{Duration, Instant};
 
@@ -25,6 +25,18 @@ pub enum Expired {
     Message,
     /// The peer did not answer our Close, or did not end TCP, possibly after a failed write: the connection is over.
     Close,
+}
+
+impl Expired {
+    /// Returns why an open or closing connection is lost by this; `None` if it goes on. After the Close frames, nothing is lost any more.
+    pub const fn loss(self) -> Option<LossCause> {
+        match self {
+            Self::Pong => Some(LossCause::Unresponsive),
+            Self::Close => Some(LossCause::CloseTimeout),
+            Self::Message => Some(LossCause::MessageTimeout),
+            Self::Handshake | Self::Silence | Self::Idle => None,
+        }
+    }
 }
 
 /// Returns the current time on request.

@@ -25,8 +25,8 @@ use sansws_common::socket::ending::Ending;
 use sansws_common::socket::read_ahead::ReadAhead;
 use sansws_common::socket::taking::Taking;
 use sansws_common::socket::traffic::Traffic;
-use sansws_core::close::{CloseCode, Closed};
-use sansws_core::connection::{Connection, State, TransportAction};
+use sansws_core::close::{CloseCode, Closed, LossCause};
+use sansws_core::connection::{Connection, Expired, State, TransportAction};
 use sansws_core::message::Assembly;
 use sansws_core::time::Instant;
 
@@ -179,7 +179,8 @@ impl<S: ByteStream> Engine<S> {
 
     fn read(&mut self) -> bool {
         match self.stream.read_some(self.unread.room()) {
-            Ok(0) => self.lost(None),
+            Ok(0) if self.is_dropped_by_server() => self.cut_off(),
+            Ok(0) => self.lost(LossCause::EndOfStream),
             Ok(count) => {
                 self.counts.bytes_received += count as u64;
                 self.unread.filled(count);
@@ -191,7 +192,11 @@ impl<S: ByteStream> Engine<S> {
                 return false;
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => self.lost(Some(error)),
+            Err(_) if self.is_dropped_by_server() => self.cut_off(),
+            Err(error) => {
+                self.ending.note_failed(error);
+                self.end_input();
+            }
         }
         true
     }
@@ -205,11 +210,15 @@ impl<S: ByteStream> Engine<S> {
         }
     }
 
-    /// Input has ended.
-    fn lost(&mut self, error: Option<io::Error>) {
+    /// Input has ended, for this reason.
+    fn lost(&mut self, cause: LossCause) {
+        self.ending.note_lost(cause);
+        self.end_input();
+    }
+
+    fn end_input(&mut self) {
         self.flags.ended = true;
         self.connection.end_of_input();
-        self.ending.note_lost(error);
     }
 
     /// Writes the output, as far as the stream takes it. An error ends writing: input is still received, and the error reported with the
@@ -222,7 +231,11 @@ impl<S: ByteStream> Engine<S> {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
                     self.connection.end_of_output(now());
-                    self.ending.note_write_error(error);
+                    if self.is_dropped_by_server() {
+                        self.cut_off();
+                    } else {
+                        self.ending.note_write_error(error);
+                    }
                     self.flags.dirty = false;
                     return Flushed::Done;
                 }
@@ -311,14 +324,11 @@ impl<S: ByteStream> Engine<S> {
         }
         let progress = self.stream.socket();
         let progress = progress.and_then(|socket| socket.send_progress());
-        let expired = self.connection.tick_with(now, progress).is_some();
-        if expired
-            && let State::Closed { clean: false } | State::Lingering { clean: false, .. } =
-                self.connection.state()
-        {
-            self.ending.note_lost(None);
+        let expired = self.connection.tick_with(now, progress);
+        if let Some(cause) = expired.and_then(Expired::loss) {
+            self.ending.note_lost(cause);
         }
-        expired
+        expired.is_some()
     }
 
     /// Returns when something is due, if nothing happens before.
@@ -351,7 +361,7 @@ impl<S: ByteStream> Engine<S> {
         if let Some(socket) = self.stream.socket() {
             let _ = socket.shutdown(Shutdown::Both);
         }
-        self.lost(None);
+        self.lost(LossCause::Aborted);
     }
 
     /// Decodes and reads input, as far as it may be kept: pings are answered, a Close is seen. Returns whether there was any.

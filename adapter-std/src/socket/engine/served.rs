@@ -81,6 +81,15 @@ impl<S: ByteStream> Engine<S> {
         }
         false
     }
+
+    /// Returns whether its server has dropped all connections. It ends their sockets too, which looks as if the peer had.
+    pub(super) fn is_dropped_by_server(&self) -> bool {
+        let permit = self
+            .served
+            .as_ref()
+            .and_then(|served| served.permit.upgrade());
+        permit.is_some_and(|permit| permit.is_dropping())
+    }
 }
 
 /// Ends TCP when the connection is dropped, even while its keeper still waits for the socket.

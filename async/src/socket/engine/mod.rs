@@ -19,8 +19,8 @@ use crate::socket::from_message::SocketEvent;
 use crate::socket::read_ahead::{Item, ReadAhead};
 use crate::socket::wakers::{WakerRole, Wakers};
 use crate::transport::Transport;
-use sansws_core::close::CloseCode;
-use sansws_core::connection::{Connection, State};
+use sansws_core::close::{CloseCode, LossCause};
+use sansws_core::connection::Connection;
 use sansws_core::message::Message;
 use sansws_core::time::Instant;
 
@@ -383,7 +383,7 @@ impl<T: Transport> Engine<T> {
             Ok(0) => {
                 self.flags.ended = true;
                 self.connection.end_of_input();
-                self.note_lost(None);
+                self.note_lost(LossCause::EndOfStream);
             }
             Ok(count) => {
                 let more = u8::try_from(count / LONG_READ).unwrap_or(READS);
@@ -398,7 +398,7 @@ impl<T: Transport> Engine<T> {
             Err(error) => {
                 self.flags.ended = true;
                 self.connection.end_of_input();
-                self.note_lost(Some(error));
+                self.note_end(|ending| ending.note_failed(error));
             }
         }
         Poll::Ready(())
@@ -435,11 +435,9 @@ impl<T: Transport> Engine<T> {
                 return Poll::Ready(());
             }
             let progress = self.transport.send_progress();
-            if self.connection.tick_with(now, progress).is_some() {
-                if let State::Closed { clean: false } | State::Lingering { clean: false, .. } =
-                    self.connection.state()
-                {
-                    self.note_lost(None);
+            if let Some(expired) = self.connection.tick_with(now, progress) {
+                if let Some(cause) = expired.loss() {
+                    self.note_lost(cause);
                 }
                 return Poll::Ready(());
             }

@@ -2,13 +2,11 @@
 //! RFC 6455 sections 7.1.5 (the code) and 7.1.7 (failing).
 //! Knows no bytes; what is recorded and reported is `sansws_common`'s `Ending`.
 
-use std::io;
-
 use crate::metrics::ClosedBy;
 use crate::socket::engine::{Engine, Error, Result};
 use crate::transport::Transport;
 use sansws_common::socket::ending::{Ending, vanished};
-use sansws_core::close::{CloseCode, Closed};
+use sansws_core::close::{CloseCode, Closed, LossCause};
 use sansws_core::error::{SendError, Violation};
 
 impl<T: Transport> Engine<T> {
@@ -38,8 +36,8 @@ impl<T: Transport> Engine<T> {
     }
 
     /// Records that the connection was lost.
-    pub(super) fn note_lost(&mut self, error: Option<io::Error>) {
-        self.note_end(|ending| ending.note_lost(error));
+    pub(super) fn note_lost(&mut self, cause: LossCause) {
+        self.note_end(|ending| ending.note_lost(cause));
     }
 
     /// Nobody drives it any more: it is over for handles that other tasks hold.
@@ -50,12 +48,12 @@ impl<T: Transport> Engine<T> {
         self.flags.ended = true;
         self.connection.end_of_input();
         self.connection.end_of_output(self.transport.now());
-        self.note_lost(None);
+        self.note_lost(LossCause::Aborted);
         self.wakers.wake_all();
     }
 
     /// Only the first end counts.
-    fn note_end(&mut self, note: impl FnOnce(&mut Ending)) {
+    pub(super) fn note_end(&mut self, note: impl FnOnce(&mut Ending)) {
         if !self.is_ended() {
             self.leave_hub();
             note(&mut self.rare_mut().ending);

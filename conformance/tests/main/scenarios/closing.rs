@@ -18,6 +18,7 @@ fn closed(code: u16, reason: &str) -> Closed {
         code: CloseCode::new(code),
         reason: reason.into(),
         clean: true,
+        cause: None,
     }
 }
 

@@ -10,6 +10,7 @@ mod ending;
 mod extremes;
 #[cfg(unix)]
 mod listening;
+mod losses;
 mod reconnecting;
 mod requests;
 mod scripts;
