@@ -4,18 +4,25 @@ mod support {
     pub mod app;
 }
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
+use std::future::{Ready, ready};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sansws_async::app::Route;
 use sansws_async::external::ExternalUpgrade;
 use sansws_async::test_kit::{Clock, MemoryStream, MemoryTransport, TestHub, TestServer};
-use sansws_async::{ConnectOptions, Result, Scope, ServerOptions};
+use sansws_async::{
+    Client, Closed, ConnectOptions, Connector, Error, LossCause, Result, Scope, ServerOptions,
+    WebSocket,
+};
 use sansws_core::handshake::{AcceptOptions, Request};
-use sansws_core::http::Response;
 use sansws_core::http::forwarded::Trusted;
+use sansws_core::http::{Response, Url};
+use sansws_core::random::Seed;
+use sansws_core::time::Instant;
 use support::app::{Routes, Up, echo, run, serve, serve_with};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -225,6 +232,82 @@ fn the_end_of_a_lost_connection_says_why() {
     has(event(&events, "a connection ended"), &cause);
     let guide = include_str!("../../docs/monitoring.md");
     assert!(guide.contains("`websocket.loss_cause`"));
+}
+
+/// Fails each attempt with the next error.
+struct Unreachable(RefCell<Vec<Error>>);
+
+impl Connector for Unreachable {
+    type Transport = MemoryTransport;
+    type Dialing = Ready<Result<WebSocket<MemoryTransport>, Error>>;
+    type Sleeping = Ready<()>;
+
+    fn dial(&self, _: &Url, _: &ConnectOptions) -> Self::Dialing {
+        ready(Err(self.0.borrow_mut().remove(0)))
+    }
+
+    fn sleep(&self, _: Duration) -> Self::Sleeping {
+        ready(())
+    }
+
+    fn now(&self) -> Instant {
+        Instant::ZERO
+    }
+
+    fn seed(&self) -> Result<Seed, Error> {
+        Ok(Seed::new([7; 32]))
+    }
+}
+
+#[test]
+fn a_client_says_where_it_connects_why_it_waits_and_why_it_gave_up() {
+    let lost = Closed {
+        code: None,
+        reason: String::new(),
+        clean: false,
+        cause: Some(LossCause::Reset),
+    };
+    let errors = vec![
+        Error::Disconnect(lost.into()),
+        Error::Refused(Box::new(Response::new(401))),
+    ];
+    let (_, events) = told(serve, async |_| {
+        let url = "ws://ada:lovelace@example.org/news?token=secret".parse()?;
+        let connector = Unreachable(errors.into());
+        let mut client = Client::with(connector, url, ConnectOptions::default())?;
+        assert_eq!(client.receive().await?, None);
+        Ok(())
+    });
+    let told: Vec<&str> = events.iter().map(|event| &*event["message"]).collect();
+    assert_eq!(
+        told,
+        [
+            "a client connects",
+            "a client waits to reconnect",
+            "a client connects",
+            "a client gave up"
+        ]
+    );
+    for event in &events {
+        let server = [("server.address", "example.org"), ("server.port", "80")];
+        has(event, &server);
+        has(event, &[("level", "DEBUG"), ("url.path", "/news")]);
+    }
+    has(
+        &events[1],
+        &[("error", "the connection was lost (1006): TCP was reset")],
+    );
+    let waits: f64 = events[1]["websocket.wait_seconds"].parse().unwrap();
+    assert!(waits > 0.0);
+    has(
+        &events[3],
+        &[("error", "the server answered with status 401")],
+    );
+    let all = format!("{events:?}");
+    assert!(
+        !all.contains("secret") && !all.contains("lovelace"),
+        "{all}"
+    );
 }
 
 #[test]

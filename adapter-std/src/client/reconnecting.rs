@@ -398,7 +398,7 @@ impl Client {
 
     fn change(&mut self, state: ClientState) {
         self.state = state;
-        self.state.report(&mut self.on_change);
+        self.state.report(&self.url, &mut self.on_change);
     }
 
     /// Waits for the next attempt.

@@ -156,7 +156,7 @@ impl<C: Connector> Client<C> {
 
     fn change(&mut self, state: ClientState) {
         self.state = state;
-        self.state.report(&mut self.on_change);
+        self.state.report(&self.url, &mut self.on_change);
     }
 
     /// Sends queued messages. Ready when none are left, or the connection accepts no more.

@@ -9,6 +9,7 @@ use crate::error::Error;
 use sansws_core::close::{CloseCode, Closed};
 use sansws_core::dial::{Ended, Next, Reconnect};
 use sansws_core::handshake::Failure;
+use sansws_core::http::Url;
 use sansws_core::proxy::{SocksReply, TunnelError};
 use sansws_core::time::{Duration, Instant};
 
@@ -70,13 +71,49 @@ impl ClientState {
         }
     }
 
-    /// Calls the hook `on_change`, which may panic.
+    /// Logs the new state of a client of this URL, and calls the hook `on_change`, which may panic.
     #[doc(hidden)]
-    pub fn report(&self, hook: &mut Option<OnChange>) {
+    pub fn report(&self, url: &Url, hook: &mut Option<OnChange>) {
+        // A subscriber is code of the application.
+        let _ = contain(|| self.log(url));
         if let Some(hook) = hook
             && contain(|| hook(self)).is_err()
         {
             tracing::error!("`on_change` panicked");
+        }
+    }
+
+    fn log(&self, url: &Url) {
+        // The query may be secret.
+        let path = url.target().split('?').next();
+        macro_rules! say {
+            ($($field:tt)*) => {
+                tracing::debug!(
+                    server.address = url.host(),
+                    server.port = url.port(),
+                    url.path = path,
+                    $($field)*
+                )
+            };
+        }
+        match self {
+            Self::Connecting => say!("a client connects"),
+            Self::Open => say!("a client is connected"),
+            Self::Waiting { wait, why } => say!(
+                error = %why,
+                websocket.wait_seconds = wait.as_secs_f64(),
+                "a client waits to reconnect"
+            ),
+            Self::Stopped(Stop::Failed(why)) => say!(error = %why, "a client gave up"),
+            Self::Stopped(Stop::Closed(closed)) => say!(
+                websocket.close_code = closed.as_ref().map(Closed::code),
+                "a client was closed"
+            ),
+            Self::Stopped(Stop::Done(closed)) => say!(
+                websocket.close_code = closed.code(),
+                websocket.close_reason = closed.reason,
+                "a client is done"
+            ),
         }
     }
 }
