@@ -475,8 +475,12 @@ impl Peer {
             return;
         }
         let progress = self.stream.send_progress();
-        let expired = std::iter::from_fn(|| connection.tick_with(now, progress));
-        if let Some(cause) = expired.filter_map(Expired::loss).reduce(|first, _| first) {
+        let mut lost = None;
+        while let Some(expired) = connection.tick_with(now, progress) {
+            self.said = expired.close_code().map_or(self.said, CloseCode::get);
+            lost = lost.or(expired.loss());
+        }
+        if let Some(cause) = lost {
             self.ending().note_lost(cause);
         }
     }

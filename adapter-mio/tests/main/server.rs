@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use sansws_mio::metrics::{CodeClass, RequestKind, StatusClass};
+use sansws_mio::metrics::{ClosedBy, CodeClass, RequestKind, StatusClass};
 use sansws_mio::{
     AcceptOptions, CloseCode, Config, ConnectionPolicy, Endpoint, Error, Incoming, LimitAction,
     Limits, Listener, OriginPolicy, Rate, Response, Result, Router, Scope, Server, ServerOptions,
@@ -510,6 +510,41 @@ fn silent_peers_are_pinged_and_given_up_and_idle_ones_closed() {
     };
     let server = Running::with(ServerOptions::default().config(config), || echo);
     assert_eq!(code(dial(&server, "/").unwrap()), 1001);
+}
+
+#[test]
+fn what_the_server_closes_for_a_timeout_counts_as_closed_by_the_server() {
+    let options = |timeouts| {
+        let config = Config {
+            timeouts,
+            ..Config::default()
+        };
+        ServerOptions::default().config(config)
+    };
+    let timeouts = Timeouts {
+        idle: Some(Duration::from_millis(30)),
+        ..Timeouts::default()
+    };
+    let server = Running::with(options(timeouts), || echo);
+    // Its answer to the Close does not make it the first.
+    assert_eq!(code(dial(&server, "/").unwrap()), 1001);
+    let metrics = || server.handle.metrics();
+    until("it has ended", || metrics().all_closed() == 1);
+    assert_eq!(metrics().closed_by(ClosedBy::Server, CodeClass::Away), 1);
+    let timeouts = Timeouts {
+        message: Some(Duration::from_millis(30)),
+        ..Timeouts::default()
+    };
+    let server = Running::with(options(timeouts), || echo);
+    let mut peer = raw_client(server.address);
+    let half = masked(1, b"ab");
+    peer.write_all(&half[..half.len() - 1]).unwrap();
+    let (opcode, payload) = read_frame(&mut peer);
+    assert_eq!((opcode, &payload[..2]), (8, &1008_u16.to_be_bytes()[..]));
+    drop(peer);
+    let metrics = || server.handle.metrics();
+    until("it has ended", || metrics().all_closed() == 1);
+    assert_eq!(metrics().closed_by(ClosedBy::Server, CodeClass::Policy), 1);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use sansws_std::metrics::{CodeClass, RejectReason, RequestKind, StatusClass};
+use sansws_std::metrics::{ClosedBy, CodeClass, RejectReason, RequestKind, StatusClass};
 use sansws_std::{
     CloseCode, Config, ConnectOptions, ConnectionPolicy, Error, LimitAction, Limits, Listener,
     OriginPolicy, Rate, Response, Result, Router, Scope, Server, ServerOptions, Status, Stream,
@@ -47,6 +47,51 @@ fn code(mut socket: WebSocket) -> u16 {
         Err(Error::Disconnect(closed)) => closed.code(),
         other => panic!("{other:?}"),
     }
+}
+
+#[test]
+fn what_the_server_closes_for_a_timeout_counts_as_closed_by_the_server() {
+    let options = |timeouts| {
+        let config = Config {
+            timeouts,
+            ..Config::default()
+        };
+        ServerOptions::default().config(config)
+    };
+    let timeouts = Timeouts {
+        idle: Some(Duration::from_millis(30)),
+        ..Timeouts::default()
+    };
+    let server = Running::with(echo, options(timeouts));
+    // Its answer to the Close does not make it the first.
+    assert_eq!(code(dial(&server, "/").unwrap()), 1001);
+    let handle = server.handle.clone();
+    server.close();
+    assert_eq!(
+        handle
+            .metrics()
+            .closed_by(ClosedBy::Server, CodeClass::Away),
+        1
+    );
+    let timeouts = Timeouts {
+        message: Some(Duration::from_millis(30)),
+        ..Timeouts::default()
+    };
+    let server = Running::with(echo, options(timeouts));
+    let mut peer = raw_client(server.address);
+    let half = masked(1, b"ab");
+    peer.write_all(&half[..half.len() - 1]).unwrap();
+    let (opcode, payload) = read_frame(&mut peer);
+    assert_eq!((opcode, &payload[..2]), (8, &1008_u16.to_be_bytes()[..]));
+    drop(peer);
+    let handle = server.handle.clone();
+    server.close();
+    assert_eq!(
+        handle
+            .metrics()
+            .closed_by(ClosedBy::Server, CodeClass::Policy),
+        1
+    );
 }
 
 #[test]

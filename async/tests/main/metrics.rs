@@ -106,6 +106,35 @@ fn a_violation_counts_as_closed_by_the_server_with_its_code() {
 }
 
 #[test]
+fn what_the_server_closes_for_a_timeout_counts_as_closed_by_the_server() {
+    run(async {
+        let timeouts = Timeouts {
+            idle: Some(Duration::from_secs(20)),
+            message: Some(Duration::from_secs(5)),
+            ..Timeouts::default()
+        };
+        let config = Config {
+            timeouts,
+            ..Config::default()
+        };
+        let options = ServerOptions::default().config(config);
+        let server = serve_with(Routes::new().route("/echo", echo), options);
+        // Its answer to the Close does not make it the first.
+        server.connect("/echo").await?.expect_close(1001).await;
+        let mut bytes = b"GET /echo HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n".to_vec();
+        // Half a text message.
+        bytes.extend([0x81, 0x82, 0, 0, 0, 0, b'a']);
+        let _ = server.exchange(&bytes).await;
+        server.pass(Duration::from_secs(30)).await;
+        let metrics = server.handle().metrics();
+        let by = |class| metrics.closed_by(ClosedBy::Server, class);
+        assert_eq!((by(CodeClass::Away), by(CodeClass::Policy)), (1, 1));
+        assert_eq!(metrics.all_closed(), 2);
+        Ok(())
+    });
+}
+
+#[test]
 fn messages_and_bytes_are_seen_while_a_connection_is_open() {
     run(async {
         let server = all();

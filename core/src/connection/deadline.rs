@@ -37,6 +37,15 @@ impl Expired {
             Self::Handshake | Self::Silence | Self::Idle => None,
         }
     }
+
+    /// Returns the code of the Close frame that was queued, with which this side closed.
+    pub const fn close_code(self) -> Option<CloseCode> {
+        match self {
+            Self::Idle => Some(CloseCode::AWAY),
+            Self::Message => Some(CloseCode::POLICY),
+            Self::Handshake | Self::Silence | Self::Pong | Self::Close => None,
+        }
+    }
 }
 
 /// Returns the current time on request.
@@ -252,11 +261,11 @@ impl Connection {
                 return Some(self.end(now, expired));
             }
             Expired::Idle => {
-                let _ = self.close(now, Some(CloseCode::AWAY), "idle for too long");
+                let _ = self.close(now, expired.close_code(), "idle for too long");
             }
             Expired::Message => {
                 if self.turn(now, Input::Failure) == Effect::SendClose {
-                    self.write_close(Some(CloseCode::POLICY), "a message took too long to arrive");
+                    self.write_close(expired.close_code(), "a message took too long to arrive");
                 }
             }
         }

@@ -324,11 +324,14 @@ impl<S: ByteStream> Engine<S> {
         }
         let progress = self.stream.socket();
         let progress = progress.and_then(|socket| socket.send_progress());
-        let expired = self.connection.tick_with(now, progress);
-        if let Some(cause) = expired.and_then(Expired::loss) {
+        let Some(expired) = self.connection.tick_with(now, progress) else {
+            return false;
+        };
+        self.said = expired.close_code().map_or(self.said, CloseCode::get);
+        if let Some(cause) = expired.loss() {
             self.ending.note_lost(cause);
         }
-        expired.is_some()
+        true
     }
 
     /// Returns when something is due, if nothing happens before.

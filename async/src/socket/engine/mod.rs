@@ -436,6 +436,7 @@ impl<T: Transport> Engine<T> {
             }
             let progress = self.transport.send_progress();
             if let Some(expired) = self.connection.tick_with(now, progress) {
+                self.said = expired.close_code().map_or(self.said, CloseCode::get);
                 if let Some(cause) = expired.loss() {
                     self.note_lost(cause);
                 }
