@@ -353,6 +353,23 @@ fn closing_wakes_handlers_that_wait() {
 }
 
 #[test]
+fn a_client_is_told_of_the_shutdown_even_if_its_answer_is_not_waited_for() {
+    let timeouts = Timeouts {
+        close: Duration::ZERO,
+        ..Timeouts::default()
+    };
+    let config = Config {
+        timeouts,
+        ..Config::default()
+    };
+    let server = Running::with(echo, ServerOptions::default().config(config));
+    let mut peer = raw_client(server.address);
+    server.handle.close();
+    let (opcode, payload) = read_frame(&mut peer);
+    assert_eq!((opcode, &payload[..2]), (8, &1001_u16.to_be_bytes()[..]));
+}
+
+#[test]
 fn draining_closes_one_after_the_other_with_1012_and_refuses_new_ones() {
     let mut server = Running::new(echo);
     let sockets: Vec<_> = (0..4).map(|_| dial(&server, "/").unwrap()).collect();

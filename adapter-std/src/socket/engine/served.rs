@@ -51,7 +51,8 @@ impl Served {
 }
 
 impl<S: ByteStream> Engine<S> {
-    /// Does what the server wants: a shutdown closes the connection, at once or later. Returns whether it cut the connection off.
+    /// Does what the server wants: a shutdown closes the connection, at once or later. Returns whether that has begun: a Close frame is then
+    /// to be written before anything else is due.
     pub(super) fn obey_server(&mut self) -> bool {
         let Some(served) = &self.served else {
             return false;
@@ -78,6 +79,7 @@ impl<S: ByteStream> Engine<S> {
             served.drain_window = window + 1;
             let farewell = permit.farewell();
             self.leave_after(farewell.after, farewell.code, farewell.reason);
+            return true;
         }
         false
     }
