@@ -166,7 +166,7 @@ pub struct Timeouts {
     pub connect: Option<Duration>,
     /// TLS and the opening handshake; default 10 s. Then: 408, or connecting fails.
     pub handshake: Option<Duration>,
-    /// Silence after which we ping; default 30 s.
+    /// Silence after which we ping; default 30 s. Less than a millisecond counts as one.
     pub ping: Option<Duration>,
     /// How long a peer may be silent after our ping, or take none of its output, before it counts as dead; default 20 s. Then: the
     /// connection is dropped, 1006.

@@ -59,6 +59,20 @@ fn part_of_a_header_that_is_offered_again_is_no_sign_of_life() {
 }
 
 #[test]
+fn a_peer_that_answers_at_once_is_pinged_once_a_millisecond_at_most() {
+    let mut config = Config::default();
+    config.timeouts.ping = Some(Duration::ZERO);
+    let mut end = End::new(true, config, None);
+    for _ in 0..3 {
+        let due = end.connection.deadline().unwrap();
+        assert!(due.since(end.now) >= Duration::from_millis(1));
+        end.now = due;
+        assert_eq!(end.connection.tick(end.now), Some(Expired::Silence));
+        end.feed(&frame(0x8a, b"", KEY));
+    }
+}
+
+#[test]
 fn a_peer_that_falls_silent_inside_a_header_gets_one_ping_and_is_dropped() {
     let (wire, mut task, _gate) = open(Config::default(), echo);
     wire.push([0x82]);

@@ -48,6 +48,9 @@ impl Expired {
     }
 }
 
+/// Minimum silence before a ping. Without it, each pong of a peer would be answered by the next ping: both would do nothing else.
+const LEAST: Duration = Duration::from_millis(1);
+
 /// Returns the current time on request.
 pub(super) type Clock<'a> = &'a dyn Fn() -> Instant;
 
@@ -333,7 +336,7 @@ impl Connection {
                 .map(|wait| (self.times.heard + wait, Expired::Pong)),
             Probe::None => timeouts
                 .ping
-                .map(|wait| (self.times.heard + wait, Expired::Silence)),
+                .map(|wait| (self.times.heard + wait.max(LEAST), Expired::Silence)),
         };
         let since = self.inbound.assembling_since();
         if (timeouts.idle.is_none() && since.is_none()) || paused || !self.wants_input() {
