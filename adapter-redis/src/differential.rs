@@ -321,7 +321,7 @@ fn scripts_do_in_redis_what_is_done_in_memory() {
                 redis,
                 scripts,
                 marks: Vec::new(),
-                now: 1_000_000,
+                now: 1_764_000_001_000_000,
                 epoch: 1,
                 random: TestRng::from_seed(RngAlgorithm::ChaCha, &[seed; 32]),
             };

@@ -11,7 +11,8 @@ use std::sync::Arc;
 use memory::{Data, Said, Server};
 use sansws_core::hub::{
     BackplaneCommand, BackplaneEvent, GroupOptions, HistoryOptions, HubOptions, NodeId, Position,
-    Present, PublishOptions, PublishRequest, Query, RecoveryFailure, Token,
+    PresenceMode, Present, PublishOptions, PublishRequest, Query, QueryResult, RecoveryFailure,
+    Token,
 };
 use sansws_core::message::PreparedMessage;
 use sansws_core::random::Seed;
@@ -24,6 +25,8 @@ const NODES: [NodeId; 2] = [NodeId(1), NodeId(2)];
 
 struct Desk {
     now: Instant,
+    /// By process, how far its clock is ahead.
+    ahead: [Duration; 2],
     server: Server,
     machines: Vec<Machine>,
     /// By process, what has not arrived at Redis.
@@ -41,6 +44,7 @@ impl Desk {
         let machine = |at| Machine::new(Arc::clone(&options), &Seed::new([at; 32]));
         let mut desk = Self {
             now: Instant::from_micros(1_000_000),
+            ahead: [Duration::ZERO; 2],
             server: Server::new(),
             machines: vec![machine(1), machine(2)],
             up: vec![VecDeque::new(), VecDeque::new()],
@@ -60,6 +64,11 @@ impl Desk {
         self.now.as_micros() + 1_000_000
     }
 
+    /// The time by the clock of a process.
+    fn now(&self, at: usize) -> Instant {
+        self.now + self.ahead[at]
+    }
+
     /// A fresh connection of a process.
     fn connect(&mut self, at: usize) {
         let old = self.wire(at);
@@ -69,8 +78,8 @@ impl Desk {
         self.server.open(wire);
         self.up[at].clear();
         self.down[at].clear();
-        let clock = self.clock();
-        self.machines[at].connected(self.now, clock);
+        let (now, clock) = (self.now(at), self.clock());
+        self.machines[at].connected(now, clock);
     }
 
     fn wire(&self, at: usize) -> u64 {
@@ -78,7 +87,8 @@ impl Desk {
     }
 
     fn say(&mut self, at: usize, command: BackplaneCommand) {
-        self.machines[at].command(self.now, NODES[at], command);
+        let now = self.now(at);
+        self.machines[at].command(now, NODES[at], command);
         self.gather();
     }
 
@@ -105,10 +115,11 @@ impl Desk {
 
     /// Gives a machine what Redis said.
     fn hear(&mut self, at: usize) {
+        let now = self.now(at);
         while let Some(said) = self.down[at].pop_front() {
             match said {
-                Said::Reply(id, result) => self.machines[at].reply(self.now, id, result),
-                Said::Push(push) => self.machines[at].push(self.now, push),
+                Said::Reply(id, result) => self.machines[at].reply(now, id, result),
+                Said::Push(push) => self.machines[at].push(now, push),
             }
         }
         self.gather();
@@ -783,4 +794,73 @@ fn who_returns_without_metadata_while_redis_refuses_has_none() {
     };
     let metadata: Vec<_> = members.into_iter().map(|one| one.metadata).collect();
     assert_eq!(metadata, [None]);
+}
+
+#[test]
+fn the_metadata_that_were_set_last_are_shown_whatever_the_clocks_of_nodes_say() {
+    let members = GroupOptions::default().presence(PresenceMode::members());
+    let mut desk = Desk::new(HubOptions::default().groups(members));
+    desk.ahead[0] = Duration::from_secs(2 * 3600);
+    desk.connect(0);
+    for (at, metadata) in [(0, "first"), (1, "second"), (0, "third"), (1, "last")] {
+        desk.now = desk.now + Duration::from_secs(1);
+        let users = vec![Present {
+            metadata: Some(metadata.into()),
+            said: desk.now(at),
+            ..ada()
+        }];
+        let group = "room".into();
+        desk.say(at, BackplaneCommand::Enter { group, users });
+        desk.run();
+    }
+    for at in 0..2 {
+        desk.events[at].clear();
+        let question = Query::Presence("room".into());
+        desk.say(at, BackplaneCommand::Ask { token: 7, question });
+        desk.run();
+        let Some(BackplaneEvent::Answer {
+            answer: QueryResult::Presence(presence),
+            ..
+        }) = desk.events[at].first()
+        else {
+            panic!("{:?}", desk.events[at]);
+        };
+        let present = &presence.members[0];
+        assert_eq!(present.metadata.as_deref(), Some("last"), "{at}");
+        // They are told by the clock of the process, but for the time that messages took.
+        assert!(present.said <= desk.now(at), "{at}");
+        assert!(
+            desk.now(at).since(present.said) < Duration::from_secs(60),
+            "{at}"
+        );
+    }
+}
+
+#[test]
+fn metadata_are_set_though_the_clock_of_redis_goes_back() {
+    let members = GroupOptions::default().presence(PresenceMode::members());
+    let mut desk = Desk::new(HubOptions::default().groups(members));
+    let set = |desk: &mut Desk, metadata: &str| {
+        let users = vec![Present {
+            metadata: Some(metadata.into()),
+            said: desk.now(0),
+            ..ada()
+        }];
+        let group = "room".into();
+        desk.say(0, BackplaneCommand::Enter { group, users });
+        desk.run();
+    };
+    desk.now = desk.now + Duration::from_secs(7_200);
+    desk.connect(0);
+    set(&mut desk, "first");
+    // That of the node does not.
+    desk.now = Instant::from_micros(3_601_000_000);
+    desk.ahead = [Duration::from_secs(3_600); 2];
+    desk.connect(0);
+    set(&mut desk, "second");
+    let room = desk.server.room("room").unwrap();
+    let Reply::Presence { members, .. } = room.presence(true) else {
+        panic!("it is one");
+    };
+    assert_eq!(members[0].metadata.as_deref(), Some("second"));
 }

@@ -5,7 +5,8 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use sansws_core::hub::{
-    BackplaneEvent, HubError, NodeId, Position, Publication, PublishRequest, Target, Token,
+    BackplaneEvent, HubError, NodeId, Position, PresenceChange, Present, Publication,
+    PublishRequest, Target, Token,
 };
 use sansws_core::internal::Filters;
 use sansws_core::time::{Duration, Instant};
@@ -380,7 +381,8 @@ impl Machine {
         };
         match payload {
             Payload::Messages(batch) => self.arrived(name, batch),
-            Payload::Presence(change) => {
+            Payload::Presence(mut change) => {
+                self.to_local(told(&mut change));
                 let change = Arc::new(change);
                 for node in nodes(self) {
                     let event = BackplaneEvent::Presence(Arc::clone(&change));
@@ -537,9 +539,10 @@ impl Machine {
         let Payload::Watched { group, payload } = wire::parse(&nobody, bytes)? else {
             return Err(WireError::Unknown);
         };
-        let Payload::Presence(change) = wire::parse(&group, payload)? else {
+        let Payload::Presence(mut change) = wire::parse(&group, payload)? else {
             return Err(WireError::Unknown);
         };
+        self.to_local(told(&mut change));
         let change = Arc::new(change);
         for (node, _) in self.nodes.iter().filter(|(_, node)| node.listens) {
             let event = BackplaneEvent::Changed(Arc::clone(&change));
@@ -547,4 +550,10 @@ impl Machine {
         }
         Ok(())
     }
+}
+
+/// Iterates over all users of a change.
+fn told(change: &mut PresenceChange) -> impl Iterator<Item = &mut Present> {
+    let lists = [&mut change.joined, &mut change.updated, &mut change.left];
+    lists.into_iter().flatten()
 }

@@ -25,8 +25,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use sansws_core::hub::{
-    BackplaneCommand, BackplaneEvent, ChannelId, HubError, HubOptions, Instruction, NodeId, Query,
-    QueryResult, Target,
+    BackplaneCommand, BackplaneEvent, ChannelId, HubError, HubOptions, Instruction, NodeId,
+    Present, Query, QueryResult, Target,
 };
 use sansws_core::internal::Filters;
 use sansws_core::random::{Jitter, Seed};
@@ -427,6 +427,27 @@ impl Machine {
     fn local(&self, server_time: u64) -> Instant {
         let micros = (i128::from(server_time) - self.link.skew).max(0);
         Instant::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
+    }
+
+    /// Converts when metadata were set, of users that Redis told, to our clock.
+    fn to_local<'a>(&self, users: impl IntoIterator<Item = &'a mut Present>) {
+        for present in users {
+            present.said = self.local(present.said.as_micros());
+        }
+    }
+
+    /// Returns users as Redis is told of them. The clocks of nodes may be hours apart, and the later metadata win: they were set by the clock
+    /// of Redis.
+    fn of_redis(&self, users: &[Present]) -> Vec<Present> {
+        let convert = |present: &Present| {
+            let micros = i128::from(present.said.as_micros()) + self.link.skew;
+            let said = Instant::from_micros(u64::try_from(micros.max(0)).unwrap_or(u64::MAX));
+            Present {
+                said,
+                ..present.clone()
+            }
+        };
+        users.iter().map(convert).collect()
     }
 
     /// Returns a new epoch, higher than all that were drawn earlier: milliseconds by the clock of Redis, then random bits.

@@ -124,7 +124,7 @@ impl Machine {
             Op::Enter(incarnation, entering) => Request::Enter {
                 group,
                 incarnation: *incarnation,
-                users: entering.users.clone(),
+                users: self.of_redis(&entering.users),
                 fresh: self.fresh(),
             },
             Op::Exit(incarnation, users) => Request::Exit {
@@ -238,9 +238,10 @@ impl Machine {
                     epoch,
                     version,
                     count,
-                    members,
+                    mut members,
                 },
             ) => {
+                self.to_local(&mut members);
                 let mut presence = Presence::default();
                 (presence.epoch, presence.version) = (epoch, version);
                 presence.count = count;

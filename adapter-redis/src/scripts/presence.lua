@@ -59,7 +59,8 @@ end
 local function enter(user, said, metadata)
     local value, count, before, shown = known(user)
     local is_new, differs = count == 0, false
-    if is_new or (metadata ~= '0' and said >= before) then
+    -- A time to come was set before the clock of this server was set back.
+    if is_new or (metadata ~= '0' and (said >= before or before > clock() + 1000000)) then
         differs = shown ~= metadata
         before, shown = said, metadata
     end

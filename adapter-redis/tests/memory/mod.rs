@@ -282,7 +282,7 @@ impl Server {
                 if room.is_given_up(time, incarnation) {
                     return Reply::GivenUp;
                 }
-                let change = room.enter(&group, incarnation, users, (fresh, self.runs));
+                let change = room.enter(&group, incarnation, users, (time, fresh, self.runs));
                 self.tell(&group, change.as_ref());
                 Reply::Done
             }

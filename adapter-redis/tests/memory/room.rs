@@ -74,7 +74,7 @@ impl Room {
         group: &Name,
         incarnation: Incarnation,
         users: Vec<Present>,
-        (fresh, run): (u64, u64),
+        (now, fresh, run): (u64, u64, u64),
     ) -> Option<PresenceChange> {
         let mut change = PresenceChange::new(Arc::clone(group), 0, 0, 0);
         for present in users {
@@ -82,7 +82,8 @@ impl Room {
             let is_new = user.incarnations.is_empty();
             user.incarnations.insert(incarnation);
             let mut differs = false;
-            if is_new || (present.metadata.is_some() && present.said >= user.said) {
+            let is_later = present.said >= user.said || user.said.as_micros() > now + 1_000_000;
+            if is_new || (present.metadata.is_some() && is_later) {
                 differs = user.metadata != present.metadata;
                 (user.metadata, user.said) = (present.metadata, present.said);
             }
