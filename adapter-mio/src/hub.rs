@@ -61,18 +61,19 @@ impl HubEnv for Clock {
     fn now() -> Instant {
         now() + since_1970()
     }
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "what others signed expires by the clock of the system"
+    )]
+    fn unix_time() -> Instant {
+        let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        Instant::ZERO + wall.unwrap_or_default()
+    }
 }
 
 /// The start of this process's time. It never changes, because time must not go back.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the clock of the system is read once"
-)]
 fn since_1970() -> Duration {
     static BEGAN: OnceLock<Duration> = OnceLock::new();
-    *BEGAN.get_or_init(|| {
-        let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        wall.unwrap_or_default()
-            .saturating_sub(now().since(Instant::ZERO))
-    })
+    *BEGAN.get_or_init(|| Clock::unix_time().since(now()))
 }

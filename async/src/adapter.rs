@@ -64,6 +64,10 @@ macro_rules! adapter {
             fn now() -> $crate::core::time::Instant {
                 $crate::internal::hub_now::<$runtime>()
             }
+
+            fn unix_time() -> $crate::core::time::Instant {
+                $crate::internal::unix_time()
+            }
         }
 
         /// Instantiates what applications use. Their debug builds take it from this crate, which is compiled once; release builds share no

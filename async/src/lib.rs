@@ -86,7 +86,7 @@ pub mod internal {
     pub use crate::client::{connect_until, first_to_connect, follow, tunnel};
     pub use crate::hub::{
         OnThisThread, both, caught, drive_hub_beside, drive_hubs, hub_now, hubs_on_this_thread,
-        panic_message,
+        panic_message, unix_time,
     };
     pub use crate::runtime::now;
     #[cfg(target_os = "linux")]

@@ -88,6 +88,7 @@ impl<C: Carrier, R: Runtime + HubEnv> Connection<C, R> {
                 let is_working = work.is_some();
                 let event = self.next(&session, reader, work.as_mut()).await?;
                 let is_done = matches!(event, Event::Answer(_) | Event::Result(_));
+                session.set_unix_time(now::<R>(), R::unix_time());
                 match event {
                     Event::Message(None) => return Ok(None),
                     Event::Message(Some(message)) => session.receive(now::<R>(), &message),
@@ -186,7 +187,7 @@ impl<C: Carrier, R: Runtime + HubEnv> Connection<C, R> {
                     options,
                     ..
                 } = &self.centrifuge;
-                let answer = application.answer(options, now::<R>(), client, question);
+                let answer = application.answer(options, R::unix_time(), client, question);
                 Event::Answer(answer.await)
             }),
             Pending::Call(call) => Box::pin(async {

@@ -12,16 +12,18 @@ pub fn now<R: Runtime>() -> Instant {
     runtime::now::<R>() + since_1970::<R>()
 }
 
-/// The start of this process's time. It never changes, because time must not go back.
+/// Returns the time since the Unix epoch by the clock of the system, which may be set.
 #[expect(
     clippy::disallowed_methods,
-    reason = "the clock of the system is read once"
+    reason = "what others signed expires by the clock of the system"
 )]
+pub fn unix_time() -> Instant {
+    let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    Instant::ZERO + wall.unwrap_or_default()
+}
+
+/// The start of this process's time. It never changes, because time must not go back.
 fn since_1970<R: Runtime>() -> Duration {
     static BEGAN: OnceLock<Duration> = OnceLock::new();
-    *BEGAN.get_or_init(|| {
-        let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        wall.unwrap_or_default()
-            .saturating_sub(runtime::now::<R>().since(Instant::ZERO))
-    })
+    *BEGAN.get_or_init(|| unix_time().since(runtime::now::<R>()))
 }

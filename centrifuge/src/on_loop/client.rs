@@ -120,14 +120,22 @@ impl LoopClient {
     }
 
     fn hub_result(&mut self, result: HubResult) {
+        self.set_clock();
         self.session.hub_result(Clock::now(), result);
     }
 
     pub(super) fn signal(&mut self, signal: &Signal) {
+        self.set_clock();
         self.session.signal(Clock::now(), signal);
     }
 
+    /// Tells the session what time it is by the clock of the system.
+    fn set_clock(&mut self) {
+        self.session.set_unix_time(Clock::now(), Clock::unix_time());
+    }
+
     fn answer(&mut self, answer: Answer) {
+        self.set_clock();
         self.session.answer(Clock::now(), answer);
     }
 }
@@ -260,6 +268,7 @@ fn await_deadline(socket: &mut Socket<'_, LoopClient>) {
     let timer = socket.after(Duration::from_micros(wait), |socket| {
         let client = socket.data();
         client.timer = None;
+        client.set_clock();
         client.session.tick(Clock::now());
         go_on(socket)
     });
@@ -277,7 +286,7 @@ fn begin(socket: &mut Socket<'_, LoopClient>, work: Work) {
                 let application = &centrifuge.application;
                 let options = &centrifuge.options;
                 application
-                    .answer(options, Clock::now(), user, question)
+                    .answer(options, Clock::unix_time(), user, question)
                     .await
             };
             run(socket, Box::pin(answer), LoopClient::answer);

@@ -144,7 +144,7 @@ impl Session {
                 .map_or_else(String::new, |info| info.client.clone()),
             version: VERSION.into(),
             expires: grant.expires.is_some(),
-            ttl: grant.expires.map_or(0, |at| ttl(self.now, at)),
+            ttl: grant.expires.map_or(0, |at| ttl(self.unix_now(), at)),
             data: self.codec.payload(&grant.data),
             subs: connecting.result.subs,
             // In whole seconds; 0 means that none come.

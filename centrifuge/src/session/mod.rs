@@ -6,6 +6,7 @@
 //! method, take all outputs with [`Session::poll`], and call [`Session::tick`] when [`Session::deadline`] has passed.
 
 mod busy;
+mod clock;
 mod commands;
 mod connect;
 mod subscribe;
@@ -66,6 +67,8 @@ pub struct Session {
     options: Arc<Options>,
     codec: Codec,
     now: Instant,
+    /// How far the clock of the system is ahead of `now`, in microseconds.
+    ahead: i128,
     /// The identity of the client; `None` until it is authenticated.
     client: Option<ClientInfo>,
     /// Commands that wait.
@@ -117,6 +120,7 @@ impl Session {
             options,
             codec,
             now,
+            ahead: 0,
             client: None,
             queue: VecDeque::new(),
             queued: 0,
@@ -357,7 +361,7 @@ impl Session {
             expires,
         } = self.timers;
         let grace = self.options.grace;
-        let late = |at: Option<Instant>| at.map(|at| at + grace);
+        let late = |at: Option<Instant>| at.map(|at| self.expiry(at) + grace);
         let subscriptions = self.subscriptions.values();
         let subscriptions = subscriptions.filter_map(|one| late(one.expires)).min();
         // While a command is worked on, nothing is read: an answer may be there.
@@ -374,7 +378,8 @@ impl Session {
         self.now = now;
         let grace = self.options.grace;
         let is_due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
-        let is_late = |at: Option<Instant>| at.is_some_and(|at| at + grace <= now);
+        let late = self.unix_now();
+        let is_late = |at: Option<Instant>| at.is_some_and(|at| at + grace <= late);
         if is_due(self.timers.connect) {
             return self.disconnect(Disconnect::stale());
         }
@@ -516,21 +521,21 @@ impl Session {
                 .map_or_else(String::new, |info| info.client.clone()),
             version: VERSION.into(),
             expires: expires.is_some(),
-            ttl: expires.map_or(0, |at| ttl(self.now, at)),
+            ttl: expires.map_or(0, |at| ttl(self.unix_now(), at)),
         };
         self.reply(id, |reply| reply.refresh = Some(result));
     }
 
     /// Changes when the connection expires, and tells the client.
     fn refresh_by_server(&mut self, expires: Option<Instant>) {
-        if expires.is_some_and(|at| at <= self.now) {
+        if expires.is_some_and(|at| at <= self.unix_now()) {
             return self.disconnect(Disconnect::expired());
         }
         self.timers.expires = expires;
         self.push(Push {
             refresh: Some(SubRefreshResult {
                 expires: expires.is_some(),
-                ttl: expires.map_or(0, |at| ttl(self.now, at)),
+                ttl: expires.map_or(0, |at| ttl(self.unix_now(), at)),
             }),
             ..Push::default()
         });
@@ -543,7 +548,7 @@ impl Session {
         known.expires = expires;
         let result = SubRefreshResult {
             expires: expires.is_some(),
-            ttl: expires.map_or(0, |at| ttl(self.now, at)),
+            ttl: expires.map_or(0, |at| ttl(self.unix_now(), at)),
         };
         self.reply(id, |reply| reply.sub_refresh = Some(result));
     }

@@ -65,7 +65,7 @@ impl Join {
             codec: session.codec,
             base: SubscribeResult {
                 expires: grant.expires.is_some(),
-                ttl: grant.expires.map_or(0, |at| ttl(session.now, at)),
+                ttl: grant.expires.map_or(0, |at| ttl(session.unix_now(), at)),
                 recoverable,
                 positioned,
                 was_recovering: recovers,

@@ -87,6 +87,31 @@ fn an_expired_connection_has_a_grace_period_and_can_be_refreshed() {
 }
 
 #[test]
+fn a_connection_expires_by_the_clock_of_the_system_also_when_that_is_set() {
+    let hours = |count: u64| Duration::from_secs(count * 3600);
+    let mut world = World::new(options());
+    let unix = world.now + hours(2);
+    world.session.set_unix_time(world.now, unix);
+    let connect = Connect {
+        expires: Some(unix + Duration::from_secs(10)),
+        ..Connect::user("ada")
+    };
+    world.answers = vec![Answer::Connect(connect)];
+    world.send(r#"{"id":1,"connect":{}}"#);
+    assert_eq!(world.take()[0]["connect"]["ttl"], 10);
+    world.pass(Duration::from_secs(34));
+    assert_eq!(world.close_code(), None);
+    // It is set back: the client has more time.
+    world.session.set_unix_time(world.now, world.now);
+    world.pass(hours(2));
+    assert_eq!(world.close_code(), None);
+    // The machine was suspended.
+    world.session.set_unix_time(world.now, world.now + hours(2));
+    world.pass(Duration::ZERO);
+    assert_eq!(world.close_code(), Some(3005));
+}
+
+#[test]
 fn an_expired_subscription_ends_with_2501() {
     let mut world = World::connected(options());
     world.answers = vec![Answer::Subscribe(Subscribe {

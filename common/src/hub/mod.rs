@@ -97,6 +97,12 @@ pub trait HubEnv {
     /// Returns the time since the Unix epoch, or since another one if that is unknown. It never goes back.
     fn now() -> Instant;
 
+    /// Returns the time since the Unix epoch by the clock of the system, which may be set, in either direction: tokens expire by it. By
+    /// default it is [`now`](Self::now).
+    fn unix_time() -> Instant {
+        Self::now()
+    }
+
     /// Returns fresh entropy: that of the system.
     fn seed() -> Seed {
         crate::entropy::seed().unwrap_or_else(|_| {
