@@ -40,14 +40,25 @@ pub struct Target {
 
 /// The URL is not a WebSocket URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BadUrl(String);
+pub struct BadUrl {
+    url: String,
+    /// The user name that it begins with is not sent.
+    has_user: bool,
+}
 
 impl fmt::Display for BadUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let url = &self.url;
+        if self.has_user {
+            return write!(
+                f,
+                "the user name and the password in `{url}` are not sent: leave them out, and give the header field instead, \
+                 `Authorization: Basic …`"
+            );
+        }
         write!(
             f,
-            "`{}` is no URL like ws://host:port/path or wss://host:port/path",
-            self.0
+            "`{url}` is no URL like ws://host:port/path or wss://host:port/path"
         )
     }
 }
@@ -58,7 +69,10 @@ impl std::str::FromStr for Target {
     type Err = BadUrl;
 
     fn from_str(url: &str) -> Result<Self, BadUrl> {
-        let bad = || BadUrl(url.into());
+        let bad = || BadUrl {
+            url: url.into(),
+            has_user: false,
+        };
         let (secure, rest) = match url.split_once("://") {
             Some(("ws" | "http", rest)) => (false, rest),
             Some(("wss" | "https", rest)) => (true, rest),
@@ -67,12 +81,20 @@ impl std::str::FromStr for Target {
         let rest = rest.split('#').next().unwrap_or_default();
         let cut = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, path) = rest.split_at(cut);
+        if let Some((_, host)) = authority.rsplit_once('@') {
+            let scheme = if secure { "wss" } else { "ws" };
+            return Err(BadUrl {
+                // Logs are to have no password.
+                url: format!("{scheme}://…@{host}{path}"),
+                has_user: true,
+            });
+        }
         let (host, port) = match authority.rsplit_once(':') {
             Some((host, port)) if !port.ends_with(']') => (host, port.parse().map_err(|_| bad())?),
             _ => (authority, if secure { 443 } else { 80 }),
         };
         let host = host.trim_start_matches('[').trim_end_matches(']');
-        if host.is_empty() || authority.contains(['@', ' ']) {
+        if host.is_empty() || authority.contains(' ') {
             return Err(bad());
         }
         Ok(Self {
@@ -191,5 +213,10 @@ mod tests {
         ] {
             assert!(target(bad).is_err(), "{bad}");
         }
+        let why = |url| target(url).unwrap_err().to_string();
+        let user = why("wss://ada:s3cret@a:1/b");
+        assert!(user.contains("`wss://…@a:1/b`"), "{user}");
+        assert!(user.contains("Authorization") && !user.contains("s3cret"));
+        assert!(!why("ws://a:b").contains("Authorization"));
     }
 }

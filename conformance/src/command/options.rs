@@ -277,5 +277,25 @@ fn writable(dir: &Path) -> io::Result<()> {
     fs::create_dir_all(dir)?;
     let probe = dir.join(".wsconform");
     fs::File::create(&probe)?.write_all(b"?")?;
-    fs::remove_file(probe)
+    match fs::remove_file(probe) {
+        // Another run has tried at the same time.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_that_begin_at_the_same_time_may_share_a_directory() {
+        let dir = std::env::temp_dir().join(format!("wsconform-{}", std::process::id()));
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| (0..200).for_each(|_| writable(&dir).unwrap()));
+            }
+        });
+        fs::remove_dir(dir).unwrap();
+    }
 }
