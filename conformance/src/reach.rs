@@ -35,6 +35,9 @@ pub(crate) async fn reach(
             Some(_) if is_plain(&error) => {
                 "the server does not speak TLS there; does ws:// in place of wss:// work?".into()
             }
+            Some(_) if is_untrusted(&error) => format!(
+                "the server's certificate is not trusted: {error}; `--ca` trusts it, `--insecure` any"
+            ),
             _ => format!("cannot reach the server: {error}"),
         })?;
     stream
@@ -147,6 +150,14 @@ async fn answer(stream: &mut Box<dyn Stream>) -> Answer {
 
 /// Returns whether a TLS handshake failed because the other side does not speak TLS.
 fn is_plain(error: &std::io::Error) -> bool {
-    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
-    matches!(inner, Some(rustls::Error::InvalidMessage(_)))
+    matches!(of_tls(error), Some(rustls::Error::InvalidMessage(_)))
+}
+
+/// Returns whether a TLS handshake failed because of the other side's certificate.
+fn is_untrusted(error: &std::io::Error) -> bool {
+    matches!(of_tls(error), Some(rustls::Error::InvalidCertificate(_)))
+}
+
+fn of_tls(error: &std::io::Error) -> Option<&rustls::Error> {
+    error.get_ref().and_then(|inner| inner.downcast_ref())
 }

@@ -103,6 +103,7 @@ fn a_self_signed_certificate_can_be_given_or_ignored() {
         let (code, _, error) = test(&[]);
         assert_eq!(code, Some(2));
         assert!(error.contains("invalid peer certificate"), "{error}");
+        assert!(error.contains("`--ca` trusts it"), "{error}");
         let (code, out, error) = test(&["--ca", own_file.to_str().unwrap()]);
         assert_eq!(code, Some(0), "{out}{error}");
         let (code, out, error) = test(&["--insecure"]);
