@@ -299,11 +299,25 @@ pub struct QueueLimits {
     pub bytes: usize,
     /// Maximum number of messages; default 1024.
     pub messages: u32,
-    /// Maximum time that a message may wait; default 30 s. It is checked about every eighth of that.
+    /// Maximum time that a message may wait; default 30 s. It is checked about every eighth of that. Less than 8 ms counts as that.
     pub age: Duration,
     /// Maximum time in which a channel may take nothing while messages wait; then it is closed with 1013, whatever the policy of its
-    /// groups; default 60 s.
+    /// groups; default 60 s. Less than 8 ms counts as that.
     pub stall: Duration,
+}
+
+/// Minimum time that messages may wait, and channels may take nothing. A loop takes what it has published in its next turn, and the checks of
+/// shorter times would be all that it does.
+const LEAST: Duration = Duration::from_millis(8);
+
+impl QueueLimits {
+    pub(super) fn age(&self) -> Duration {
+        self.age.max(LEAST)
+    }
+
+    pub(super) fn stall(&self) -> Duration {
+        self.stall.max(LEAST)
+    }
 }
 
 impl Default for QueueLimits {

@@ -84,7 +84,7 @@ impl Hub {
     /// Returns when to check the queues.
     pub(super) fn sweep_at(&self) -> Option<Instant> {
         let budget = &self.options.queue_limits;
-        let first = self.store.oldest()? + budget.age.min(budget.stall);
+        let first = self.store.oldest()? + budget.age().min(budget.stall());
         Some(first.max(self.schedule.swept + sweep_every(budget)))
     }
 
@@ -93,7 +93,7 @@ impl Hub {
         self.schedule.swept = now;
         let options = Arc::clone(&self.options);
         let budget = &options.queue_limits;
-        let is_old = |entry: &Entry| entry.since + budget.age <= now;
+        let is_old = |entry: &Entry| entry.since + budget.age() <= now;
         let mut late = Vec::new();
         for (slot, channel) in self
             .channels
@@ -101,7 +101,7 @@ impl Hub {
             .filter(|(_, channel)| !channel.listens)
         {
             let first = self.store.first_message(&channel.chain);
-            if first.is_some_and(is_old) || channel.moved + budget.stall <= now {
+            if first.is_some_and(is_old) || channel.moved + budget.stall() <= now {
                 late.push(slot);
             }
         }
@@ -109,7 +109,7 @@ impl Hub {
             let Some(channel) = self.channels.at(slot) else {
                 continue;
             };
-            let stalled = channel.moved + budget.stall <= now;
+            let stalled = channel.moved + budget.stall() <= now;
             let first = self.store.first_message(&channel.chain);
             let group = first.and_then(|entry| entry.group.clone());
             let overflow = group.as_ref().map(|group| options.of(group).slow_consumer);
@@ -144,7 +144,7 @@ impl Hub {
 
 /// Returns the time between two checks.
 fn sweep_every(budget: &QueueLimits) -> Duration {
-    budget.age.min(budget.stall) / 8
+    budget.age().min(budget.stall()) / 8
 }
 
 /// Returns whether `bytes` more would exceed the limits. One message is always allowed to wait.

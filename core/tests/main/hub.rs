@@ -834,6 +834,45 @@ fn what_has_waited_too_long_is_dropped_or_closes_as_the_policy_says() {
 }
 
 #[test]
+fn what_may_not_wait_at_all_waits_for_a_turn_and_is_looked_at_once_a_millisecond_at_most() {
+    let limits = |age, stall| QueueLimits {
+        age,
+        stall,
+        ..QueueLimits::default()
+    };
+    let minute = Duration::from_secs(60);
+    for limits in [
+        limits(Duration::ZERO, minute),
+        limits(Duration::from_micros(1), minute),
+        limits(minute, Duration::ZERO),
+    ] {
+        let options = GroupOptions::default().slow_consumer(SlowConsumerPolicy::DropOldest);
+        let notices = options.notices(|notice| Some(format!("{notice:?}").into()));
+        let options = HubOptions::default().groups(notices).queue_limits(limits);
+        let mut world = World::new(1, options);
+        let id = world.open(0);
+        world.join(id, "lobby");
+        world.publish("lobby", "first");
+        // A reader that has its turn soon gets it.
+        world.pass(Duration::from_millis(2));
+        assert_eq!(world.all(id), ["first"], "{limits:?}");
+        world.publish("lobby", "second");
+        let mut sweeps = 0;
+        for _ in 0..1_000 {
+            let Some(due) = world.hubs[0].deadline() else {
+                break;
+            };
+            let begun = world.now;
+            world.now = due.max(world.now);
+            world.hubs[0].tick(world.now);
+            world.settle();
+            sweeps += u32::from(world.now.since(begun) < Duration::from_millis(1));
+        }
+        assert!(sweeps <= 2, "{limits:?}: {sweeps}");
+    }
+}
+
+#[test]
 fn who_takes_nothing_at_all_is_closed_whatever_the_policy() {
     let mut world = crowded(SlowConsumerPolicy::DropOldest);
     let id = world.open(0);
