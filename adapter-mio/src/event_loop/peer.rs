@@ -15,7 +15,7 @@ use sansws_common::socket::counters::Counters;
 use sansws_common::socket::ending::Ending;
 use sansws_common::socket::traffic::Traffic;
 use sansws_core::close::{CloseCode, Closed, LossCause};
-use sansws_core::connection::{Connection, Expired};
+use sansws_core::connection::Connection;
 use sansws_core::handshake::Opened;
 use sansws_core::limits::{TOO_MANY_MESSAGES, Verdict};
 use sansws_core::message::Assembly;

@@ -26,7 +26,7 @@ use sansws_common::socket::read_ahead::ReadAhead;
 use sansws_common::socket::taking::Taking;
 use sansws_common::socket::traffic::Traffic;
 use sansws_core::close::{CloseCode, Closed, LossCause};
-use sansws_core::connection::{Connection, Expired, State, TransportAction};
+use sansws_core::connection::{Connection, State, TransportAction};
 use sansws_core::message::Assembly;
 use sansws_core::time::Instant;
 
