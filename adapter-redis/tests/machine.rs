@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use memory::{Data, Said, Server};
 use sansws_core::hub::{
-    BackplaneCommand, BackplaneEvent, GroupOptions, HistoryOptions, HubOptions, NodeId, Position,
-    PresenceMode, Present, PublishOptions, PublishRequest, Query, QueryResult, RecoveryFailure,
-    Token,
+    BackplaneCommand, BackplaneEvent, ChannelId, GroupOptions, HistoryOptions, HubOptions,
+    Instruction, NodeId, Position, PresenceMode, Present, PublishOptions, PublishRequest, Query,
+    QueryResult, RecoveryFailure, Target, Token,
 };
 use sansws_core::message::PreparedMessage;
 use sansws_core::random::Seed;
@@ -863,4 +863,37 @@ fn metadata_are_set_though_the_clock_of_redis_goes_back() {
         panic!("it is one");
     };
     assert_eq!(members[0].metadata.as_deref(), Some("second"));
+}
+
+#[test]
+fn when_a_channel_expires_is_told_by_the_clock_of_each_process() {
+    let mut desk = Desk::new(HubOptions::default());
+    desk.ahead[0] = Duration::from_secs(2 * 3600);
+    desk.connect(0);
+    desk.say(1, subscribe(1));
+    desk.run();
+    desk.events[1].clear();
+    let minute = Duration::from_secs(60);
+    let channel = Target::Channel(ChannelId::from_parts(NODES[1], 3, 0));
+    for target in [channel, Target::User("room".into())] {
+        let instruction = Instruction::SetExpiry(Some(desk.now(0) + minute));
+        desk.say(
+            0,
+            BackplaneCommand::Instruct {
+                target,
+                instruction,
+            },
+        );
+        desk.run();
+        let told = desk.events[1].pop();
+        let Some(BackplaneEvent::Instruct {
+            instruction: Instruction::SetExpiry(Some(at)),
+            ..
+        }) = told
+        else {
+            panic!("{told:?}");
+        };
+        let left = at.since(desk.now(1));
+        assert!(left <= minute && left > minute / 2, "{left:?}");
+    }
 }

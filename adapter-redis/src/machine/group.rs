@@ -356,7 +356,7 @@ impl Machine {
                 let target = Target::Channel(Self::of_node(node, slot, generation));
                 let event = BackplaneEvent::Instruct {
                     target,
-                    instruction,
+                    instruction: self.of_others(instruction),
                 };
                 self.events.push_back((node, event));
             }
@@ -390,6 +390,7 @@ impl Machine {
                 }
             }
             Payload::Instruct(instruction) => {
+                let instruction = self.of_others(instruction);
                 for node in nodes(self) {
                     let event = BackplaneEvent::Instruct {
                         target: Target::User(Arc::clone(name)),

@@ -439,15 +439,35 @@ impl Machine {
     /// Returns users as Redis is told of them. The clocks of nodes may be hours apart, and the later metadata win: they were set by the clock
     /// of Redis.
     fn of_redis(&self, users: &[Present]) -> Vec<Present> {
-        let convert = |present: &Present| {
-            let micros = i128::from(present.said.as_micros()) + self.link.skew;
-            let said = Instant::from_micros(u64::try_from(micros.max(0)).unwrap_or(u64::MAX));
-            Present {
-                said,
-                ..present.clone()
-            }
+        let convert = |present: &Present| Present {
+            said: self.server_time(present.said),
+            ..present.clone()
         };
         users.iter().map(convert).collect()
+    }
+
+    /// Converts a time of ours to the clock of Redis.
+    fn server_time(&self, ours: Instant) -> Instant {
+        let micros = i128::from(ours.as_micros()) + self.link.skew;
+        Instant::from_micros(u64::try_from(micros.max(0)).unwrap_or(u64::MAX))
+    }
+
+    /// Returns an instruction as other nodes are told of it: its time is by the clock of Redis.
+    fn for_others(&self, instruction: Instruction) -> Instruction {
+        match instruction {
+            Instruction::SetExpiry(Some(at)) => Instruction::SetExpiry(Some(self.server_time(at))),
+            other => other,
+        }
+    }
+
+    /// Returns an instruction of another node, whose time is by the clock of Redis, as nodes here are told of it.
+    fn of_others(&self, instruction: Instruction) -> Instruction {
+        match instruction {
+            Instruction::SetExpiry(Some(at)) => {
+                Instruction::SetExpiry(Some(self.local(at.as_micros())))
+            }
+            other => other,
+        }
     }
 
     /// Returns a new epoch, higher than all that were drawn earlier: milliseconds by the clock of Redis, then random bits.
@@ -496,7 +516,8 @@ impl Machine {
     fn instruct(&mut self, target: Target, instruction: Instruction) {
         let id = match target {
             Target::User(group) => {
-                return self.push_op(&group, Op::Send(wire::instruct(&instruction)));
+                let payload = wire::instruct(&self.for_others(instruction));
+                return self.push_op(&group, Op::Send(payload));
             }
             Target::Channel(id) => id,
         };
@@ -507,6 +528,7 @@ impl Machine {
             };
             self.events.push_back((id.node, event));
         } else {
+            let instruction = self.for_others(instruction);
             self.post(id.node, wire::instruct_channel(id, &instruction));
         }
     }

@@ -111,6 +111,7 @@ impl Channel {
     /// Those of [`instruct`](sansws_core::hub::Hub::instruct).
     pub fn instruct(&self, instruction: Instruction) -> Result<(), HubError> {
         let target = Target::Channel(self.id);
+        let instruction = self.hub.in_own_time(instruction);
         self.hub.with(&self.node, |state, now| {
             state.hub.instruct(now, target, instruction)
         })

@@ -16,8 +16,8 @@ use crate::hub::outlets::Outlets;
 use crate::hub::remote_outbox::RemoteOutbox;
 use crate::hub::{threads, wake_flag};
 use sansws_core::hub::{
-    BackplaneEvent, Broker, ChannelId, ChannelOptions, HubError, HubOptions, NodeId, Query,
-    QueryResult, Token,
+    BackplaneEvent, Broker, ChannelId, ChannelOptions, HubError, HubOptions, Instruction, NodeId,
+    Query, QueryResult, Token,
 };
 use sansws_core::random::Seed;
 use sansws_core::time::Instant;
@@ -39,6 +39,7 @@ pub struct Shared(Arc<Inner>);
 
 pub struct Inner {
     pub(super) now: fn() -> Instant,
+    pub(super) unix_time: fn() -> Instant,
     pub(super) seed: fn() -> Seed,
     pub(super) options: Arc<HubOptions>,
     pub(super) callbacks: Arc<Callbacks>,
@@ -63,6 +64,22 @@ impl Inner {
             return clock();
         }
         (self.now)()
+    }
+
+    /// Returns an instruction whose time is by the clock of the system, which may be set, as the hub takes it: by its own clock, which goes on
+    /// from the time of its start.
+    pub(super) fn in_own_time(&self, instruction: Instruction) -> Instruction {
+        #[cfg(feature = "test-kit")]
+        if self.clock.get().is_some() {
+            return instruction;
+        }
+        let Instruction::SetExpiry(Some(at)) = instruction else {
+            return instruction;
+        };
+        let (now, unix) = ((self.now)(), (self.unix_time)());
+        let past = u64::try_from(unix.since(at).as_micros()).unwrap_or(u64::MAX);
+        let now = Instant::from_micros(now.as_micros().saturating_sub(past));
+        Instruction::SetExpiry(Some(now + at.since(unix)))
     }
 
     pub(super) fn all_nodes(&self) -> Vec<Arc<Node>> {

@@ -262,6 +262,7 @@ impl<O: HubEnv> Hub<O> {
         let inner = Inner {
             callbacks,
             now: O::now,
+            unix_time: O::unix_time,
             seed: O::seed,
             backplane,
             options,
@@ -382,7 +383,8 @@ impl<O> Hub<O> {
         self.instruct(Target::User(user.into()), Instruction::Leave(group.into()))
     }
 
-    /// Sends an instruction to channels, on any nodes: join, leave, change the user or the metadata, expire.
+    /// Sends an instruction to channels, on any nodes: join, leave, change the user or the metadata, expire. The time of
+    /// [`SetExpiry`](Instruction::SetExpiry) is since the Unix epoch, by the clock of the system.
     ///
     /// # Errors
     /// Those of [`instruct`](sansws_core::hub::Hub::instruct).
@@ -392,6 +394,7 @@ impl<O> Hub<O> {
             Target::Channel(id) => self.inner.node_of(id),
             Target::User(_) => self.inner.node_here(),
         };
+        let instruction = self.inner.in_own_time(instruction);
         self.inner.with(&node, |state, now| {
             state.hub.instruct(now, target, instruction)
         })

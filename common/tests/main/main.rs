@@ -6,4 +6,6 @@ mod api_reader;
 mod map;
 
 mod api;
+#[cfg(feature = "hub")]
+mod expiry;
 mod layers;
