@@ -19,7 +19,7 @@ const TYPES: [&str; 10] = [
 ];
 
 /// Methods that only blocking code has, and why.
-const OWN: [(&str, &str); 15] = [
+const OWN: [(&str, &str); 14] = [
     (
         "Client::receive_timeout",
         "a `select!` stops waiting elsewhere",
@@ -34,7 +34,6 @@ const OWN: [(&str, &str); 15] = [
         "elsewhere the transport is only lent by `with_transport`",
     ),
     ("WebSocket::get_ref", "as above"),
-    ("WebSocket::into_inner", "as above"),
     ("WebSocket::is_queue_full", "elsewhere sending waits"),
     (
         "WebSocket::keep_alive",

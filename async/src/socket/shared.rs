@@ -22,6 +22,10 @@ impl<T> Shared<T> {
         Self(Mutex::new(engine))
     }
 
+    pub(crate) fn into_engine(self) -> Engine<T> {
+        self.0.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(crate) fn engine(&self) -> MutexGuard<'_, Engine<T>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

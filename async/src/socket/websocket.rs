@@ -142,6 +142,29 @@ impl<T: Transport> WebSocket<T> {
         look(self.shared.engine().transport())
     }
 
+    /// Returns the transport, and the bytes that were read from it but not processed. Unsent output is lost: [`flush`](Self::flush)
+    /// before. So are messages that were read ahead while sending: receive them first.
+    ///
+    /// ```
+    /// use sansws_async::{Error, Transport, WebSocket};
+    ///
+    /// /// Ends the WebSocket, and goes on with another protocol.
+    /// async fn leave<T: Transport>(mut socket: WebSocket<T>) -> Result<Option<(T, Vec<u8>)>, Error> {
+    ///     while socket.receive().await?.is_some() {}
+    ///     Ok(socket.into_inner().ok())
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// Returns the connection when a task of a server drives it.
+    pub fn into_inner(self) -> Result<(T, Vec<u8>), Self> {
+        let Self { shared, opened } = self;
+        match Arc::try_unwrap(shared) {
+            Ok(alone) => Ok(alone.into_engine().into_transport()),
+            Err(shared) => Err(Self { shared, opened }),
+        }
+    }
+
     pub(crate) fn cell(&self) -> &Shared<T> {
         &self.shared
     }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use sansws_async::internal::{receive_request, serve};
+use sansws_async::internal::serve;
 use sansws_async::{Error, KindError, Result, ServerHandle, Upgrade, WebSocket};
 use sansws_core::close::LossCause;
 use sansws_core::config::{Config, Deflate, Limits};
@@ -20,7 +20,9 @@ use sansws_core::handshake::Refusal;
 use sansws_core::http::Response;
 use sansws_core::message::PreparedMessage;
 use sansws_core::time::Instant;
-use support::server::{KEY, Once, REQUEST, arrival, close_code, echo, open, output, pass, start};
+use support::server::{
+    KEY, Once, REQUEST, arrival, close_code, direct, echo, open, output, pass, start,
+};
 use support::wire::{Task, Wire};
 use support::{frame, frames};
 
@@ -57,20 +59,6 @@ fn a_lone_message_is_answered_at_once_also_with_half_of_the_next_behind_it() {
     wire.push(bytes);
     task.run();
     assert_eq!(output(&wire)[0].payload, b"one");
-}
-
-/// An open connection that no server drives.
-fn direct(wire: &Wire) -> WebSocket<Wire> {
-    wire.push(format!("{REQUEST}\r\n"));
-    let (place, slot) = (wire.clone(), Rc::new(Cell::new(None)));
-    let opened = slot.clone();
-    let mut opening = Task::new(async move {
-        let upgrade = receive_request(place, Arc::default()).await.unwrap();
-        opened.set(Some(upgrade.accept().await.unwrap()));
-    });
-    opening.run();
-    wire.take();
-    slot.take().expect("it is open")
 }
 
 #[test]

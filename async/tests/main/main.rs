@@ -22,6 +22,7 @@ mod drive_handshake;
 #[cfg(all(feature = "json", feature = "test-kit"))]
 mod events;
 #[cfg(feature = "test-kit")]
+mod handover;
 mod hub_app;
 #[cfg(feature = "test-kit")]
 mod hub_link;

@@ -1,14 +1,17 @@
 //! A server's connection on a wire in memory.
 //! RFC 6455 section 4.2.
 
+use std::cell::Cell;
 use std::future::{Future, Ready, ready};
+use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sansws_async::internal::{ConnectInfo, serve};
+use sansws_async::internal::{ConnectInfo, receive_request, serve};
 use sansws_async::server::{ConnectionOutcome, Decision};
 use sansws_async::{
     ConnectionPolicy, Result, Scope, ServerHandle, ServerOptions, Service, Transport, Upgrade,
+    WebSocket,
 };
 use sansws_core::config::Config;
 use sansws_core::time::Instant;
@@ -143,4 +146,18 @@ pub fn pass(wire: &Wire, task: &mut Task<impl Future>, seconds: u64) {
         wire.pass(Duration::from_millis(100));
         task.run();
     }
+}
+
+/// An open connection that no server drives.
+pub fn direct(wire: &Wire) -> WebSocket<Wire> {
+    wire.push(format!("{REQUEST}\r\n"));
+    let (place, slot) = (wire.clone(), Rc::new(Cell::new(None)));
+    let opened = slot.clone();
+    let mut opening = Task::new(async move {
+        let upgrade = receive_request(place, Arc::default()).await.unwrap();
+        opened.set(Some(upgrade.accept().await.unwrap()));
+    });
+    opening.run();
+    wire.take();
+    slot.take().expect("it is open")
 }

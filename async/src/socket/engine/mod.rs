@@ -142,6 +142,12 @@ impl<T: Transport> Engine<T> {
         &self.transport
     }
 
+    /// Returns the transport, and what was read from it but not processed.
+    pub(crate) fn into_transport(self) -> (T, Vec<u8>) {
+        let unread = self.unread.bytes().to_vec();
+        (self.transport, unread)
+    }
+
     fn rare_mut(&mut self) -> &mut Rare {
         self.rare.get_or_insert_default()
     }
