@@ -478,7 +478,7 @@ impl Peer {
         let mut lost = None;
         while let Some(expired) = connection.tick_with(now, progress) {
             self.said = expired.close_code().map_or(self.said, CloseCode::get);
-            lost = lost.or(expired.loss());
+            lost = lost.or_else(|| expired.loss());
         }
         if let Some(cause) = lost {
             self.ending().note_lost(cause);
