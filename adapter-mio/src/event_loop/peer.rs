@@ -503,16 +503,7 @@ impl Peer {
 
     /// Returns the side that closed first, and the code of the first Close frame. An open connection is cut off by us.
     pub(super) fn first_close(&self) -> (ClosedBy, u16) {
-        if self.said != 0 {
-            return (ClosedBy::Server, self.said);
-        }
-        let ending = self.ending.as_deref();
-        let violation = ending.and_then(Ending::violation);
-        match (ending.and_then(Ending::closed), violation) {
-            (None, _) => (ClosedBy::Server, 1006),
-            (_, Some(violation)) => (ClosedBy::Server, violation.close_code().get()),
-            (Some(closed), None) => (ClosedBy::Peer, closed.code()),
-        }
+        Ending::first_close(self.ending.as_deref(), self.said)
     }
 
     /// Returns the admission of a connection that is not open yet.

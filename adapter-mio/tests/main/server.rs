@@ -598,3 +598,16 @@ fn a_fallback_answers_requests_for_websockets_too_and_ends_their_connections() {
     );
     server.close();
 }
+
+#[test]
+fn what_is_dropped_counts_as_closed_by_the_server() {
+    let server = Running::new(|| echo);
+    let mut socket = dial(&server, "/").unwrap();
+    socket.send_text("it is open").unwrap();
+    assert!(socket.receive().unwrap().is_some());
+    let handle = server.handle.clone();
+    handle.drop_all();
+    server.close();
+    let ours = handle.metrics();
+    assert_eq!(ours.closed_by(ClosedBy::Server, CodeClass::Vanished), 1);
+}

@@ -5,8 +5,8 @@ use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
 use sansws_std::{
-    CloseCode, Config, ConnectOptions, Error, Limits, LossCause, Message, Socket, Timeouts,
-    WebSocket, connect,
+    CloseCode, Config, ConnectOptions, Error, Limits, LossCause, Message, SendError, Socket,
+    Timeouts, WebSocket, connect,
 };
 
 use crate::support::{frame, raw_server, read_frame};
@@ -337,4 +337,33 @@ fn what_arrived_between_calls_is_read_before_the_peer_is_judged() {
     std::thread::sleep(pong);
     let late = socket.receive_timeout(ms(1)).unwrap_err();
     assert!(matches!(&late, Error::Io(_)), "{late}");
+}
+
+#[test]
+fn what_was_read_ahead_is_handled_though_the_time_to_be_idle_is_over() {
+    let idle = Some(ms(50));
+    let (mut socket, mut peer) = pair(Timeouts { idle, ..none() });
+    let keeper = socket.keep_alive().unwrap();
+    for text in ["one", "two", "three"] {
+        peer.write_all(&frame(1, text.as_bytes())).unwrap();
+    }
+    // Nobody receives meanwhile but the keeper.
+    assert_eq!(read_frame(&mut peer).0, CLOSE);
+    for text in ["one", "two", "three"] {
+        assert_eq!(socket.receive().unwrap(), Some(text.into()));
+        socket.send_text("an answer").unwrap();
+    }
+    drop(keeper);
+    peer.write_all(&frame(CLOSE, &[3, 233])).unwrap();
+    assert_eq!(socket.receive().unwrap(), None);
+    // One that closes by itself answers nothing any more.
+    let (mut socket, mut peer) = pair(none());
+    peer.write_all(&frame(1, b"one")).unwrap();
+    assert_eq!(socket.receive().unwrap(), Some("one".into()));
+    socket.start_close(None, "");
+    let refused = socket.send_text("an answer").unwrap_err();
+    assert!(
+        matches!(refused, Error::NotSent(SendError::Closing)),
+        "{refused}"
+    );
 }

@@ -448,7 +448,10 @@ fn a_call_after_all_connections_were_dropped_meets_the_end() {
             result.recv().unwrap(),
             "the connection was lost (1006): this side cut it off"
         );
+        let handle = server.handle.clone();
         server.join();
+        let ours = handle.metrics();
+        assert_eq!(ours.closed_by(ClosedBy::Server, CodeClass::Vanished), 1);
     }
 }
 

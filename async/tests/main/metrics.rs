@@ -170,6 +170,7 @@ fn what_is_shut_down_at_once_is_counted_too() {
         server.pass(Duration::from_secs(1)).await;
         let metrics = server.handle().metrics();
         assert_eq!((metrics.websockets(), metrics.all_closed()), (0, 2));
+        assert_eq!(metrics.closed_by(ClosedBy::Server, CodeClass::Vanished), 2);
         Ok(())
     });
 }

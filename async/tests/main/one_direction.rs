@@ -16,7 +16,7 @@ use futures_sink::Sink;
 use sansws_async::internal::connect;
 use sansws_async::{Error, Outbox, Payload, Result, WebSocket};
 use sansws_core::close::LossCause;
-use sansws_core::config::Config;
+use sansws_core::config::{Config, Timeouts};
 use sansws_core::error::{SendError, Violation};
 use sansws_core::http::Url;
 use sansws_core::message::Message;
@@ -511,4 +511,46 @@ fn a_client_with_unsent_output_is_lent_messages_all_the_same() {
         lent >= 80 && refused == lent,
         "{lent} were lent, {refused} refused"
     );
+}
+
+#[test]
+fn what_was_read_ahead_is_handled_though_a_time_is_over() {
+    let idle = |timeouts: &mut Timeouts| timeouts.idle = Some(Duration::from_secs(5));
+    let message = |timeouts: &mut Timeouts| timeouts.message = Some(Duration::from_secs(5));
+    let cases: [(fn(&mut Timeouts), &[u8]); 2] = [(idle, b""), (message, b"\x81\x82\0\0\0\0h")];
+    for (set, half) in cases {
+        let mut config = Config::default();
+        set(&mut config.timeouts);
+        let handled = Rc::new(Cell::new(0));
+        let (count, busy) = (Rc::clone(&handled), Rc::new(Cell::new(true)));
+        let (is_busy, waits) = (Rc::clone(&busy), Rc::<Cell<Option<Waker>>>::default());
+        let waker = Rc::clone(&waits);
+        let (wire, mut task, _gate) = open(config, |upgrade| async move {
+            let mut socket = upgrade.accept().await?;
+            while let Some(message) = socket.receive().await? {
+                // It is busy with the first one for longer than that.
+                poll_fn(|cx| {
+                    waker.set(Some(cx.waker().clone()));
+                    match is_busy.get() {
+                        true => Poll::Pending,
+                        false => Poll::Ready(()),
+                    }
+                })
+                .await;
+                socket.send(message).await?;
+                count.set(count.get() + 1);
+            }
+            Ok(())
+        });
+        for text in ["one", "two", "three"] {
+            wire.push(frame(0x81, text.as_bytes(), KEY));
+        }
+        wire.push(half.to_vec());
+        task.turn();
+        pass(&wire, &mut task, 8);
+        busy.set(false);
+        waits.take().expect("it waits").wake();
+        task.run();
+        assert_eq!(handled.get(), 3, "{half:?}");
+    }
 }

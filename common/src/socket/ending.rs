@@ -8,6 +8,7 @@ use sansws_core::close::{CloseCode, Closed, LossCause};
 use sansws_core::error::Violation;
 
 use crate::error::{Error, Result};
+use crate::metrics::ClosedBy;
 
 /// The end of a connection, once it is known, and what was reported of it.
 #[derive(Debug, Default)]
@@ -124,6 +125,24 @@ impl Ending {
     /// Returns how the peer broke the protocol.
     pub fn violation(&self) -> Option<Violation> {
         self.end.as_ref().and_then(|end| end.violation)
+    }
+
+    /// Returns which side closed first, and with which code, for a connection with this end, if it has ended. `said` is the code of our own
+    /// Close frame that was not an answer: 1005 for none, 0 if there was no such frame. What is cut off is closed by us.
+    pub fn first_close(ending: Option<&Self>, said: u16) -> (ClosedBy, u16) {
+        if said != 0 {
+            return (ClosedBy::Server, said);
+        }
+        let Some(closed) = ending.and_then(Self::closed) else {
+            return (ClosedBy::Server, 1006);
+        };
+        match closed.cause {
+            Some(LossCause::Violation(violation)) => {
+                (ClosedBy::Server, violation.close_code().get())
+            }
+            Some(LossCause::Aborted) => (ClosedBy::Server, closed.code()),
+            _ => (ClosedBy::Peer, closed.code()),
+        }
     }
 
     /// Returns the end as an error, however normal it was.

@@ -85,6 +85,8 @@ pub(super) struct Flags {
     shut: bool,
     /// Input ended.
     ended: bool,
+    /// It was told to close: what was read ahead is discarded, and nothing is answered.
+    leaving: bool,
     /// Since the last wait, all input that had arrived was read.
     drained: bool,
     /// Since something is due, input was read.
@@ -407,20 +409,14 @@ impl<S: ByteStream> Engine<S> {
     pub(crate) fn start_close(&mut self, code: Option<CloseCode>, reason: &str) {
         if self.connection.close(now(), code, reason).is_ok() {
             self.said = code.map_or(1005, CloseCode::get);
+            self.flags.leaving = true;
             self.ahead.clear();
         }
     }
 
     /// Returns the side that closed first, and the code of the first Close frame. An open connection is cut off by us.
     pub(crate) fn first_close(&self) -> (ClosedBy, u16) {
-        if self.said != 0 {
-            return (ClosedBy::Server, self.said);
-        }
-        match (self.ending.closed(), self.ending.violation()) {
-            (None, _) => (ClosedBy::Server, 1006),
-            (_, Some(violation)) => (ClosedBy::Server, violation.close_code().get()),
-            (Some(closed), None) => (ClosedBy::Peer, closed.code()),
-        }
+        Ending::first_close(Some(&self.ending), self.said)
     }
 
     /// Returns its end as an error, however normal it was.

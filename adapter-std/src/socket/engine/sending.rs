@@ -54,7 +54,7 @@ impl<S: ByteStream> Engine<S> {
     /// Returns whether output cannot be sent, and a thread that answers does not know yet: messages that it can still receive precede the
     /// end, and an error would keep it from them. Such an answer is lost as it would have been in flight.
     pub(in crate::socket) const fn is_answering(&self) -> bool {
-        self.answers > 0 && self.said == 0 && !self.ending.is_reported()
+        self.answers > 0 && !self.flags.leaving && !self.ending.is_reported()
     }
 
     /// Queues something that the connection encodes; `message` counts as one.
@@ -83,7 +83,7 @@ impl<S: ByteStream> Engine<S> {
 
     fn find_refusal(&mut self) -> Option<Error> {
         loop {
-            if self.said != 0 {
+            if self.flags.leaving {
                 return Some(SendError::Closing.into());
             }
             if self.ending.is_known() {

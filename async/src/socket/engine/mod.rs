@@ -93,6 +93,8 @@ struct Flags {
     shut: bool,
     /// Input ended.
     ended: bool,
+    /// It was told to close: what was read ahead is discarded, and nothing is answered.
+    leaving: bool,
     /// A task drives it, and flushes when the handler waits.
     driven: bool,
     /// Since the last turn, the handler has started to wait for input, and has registered for it.
@@ -458,6 +460,7 @@ impl<T: Transport> Engine<T> {
         self.pull_last();
         if self.connection.close(now, code, reason).is_ok() {
             self.said = code.map_or(1005, CloseCode::get);
+            self.flags.leaving = true;
             self.ahead.clear();
             self.leave_hub();
             // The timeout runs from now on, whenever the application polls again.

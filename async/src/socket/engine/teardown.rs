@@ -62,14 +62,7 @@ impl<T: Transport> Engine<T> {
 
     /// Returns the side that closed first, and the code of the first Close frame. An open connection is cut off by us.
     pub(crate) fn first_close(&self) -> (ClosedBy, u16) {
-        if self.said != 0 {
-            return (ClosedBy::Server, self.said);
-        }
-        match (self.violation(), self.closed()) {
-            (Some(violation), _) => (ClosedBy::Server, violation.close_code().get()),
-            (None, Some(closed)) => (ClosedBy::Peer, closed.code()),
-            (None, None) => (ClosedBy::Server, 1006),
-        }
+        Ending::first_close(self.ending(), self.said)
     }
 
     /// Returns the end as an error, however normal it was.
@@ -95,11 +88,6 @@ impl<T: Transport> Engine<T> {
 
     pub(crate) fn closed(&self) -> Option<&Closed> {
         self.ending().and_then(Ending::closed)
-    }
-
-    /// Returns how the peer broke the protocol.
-    pub(crate) fn violation(&self) -> Option<Violation> {
-        self.ending().and_then(Ending::violation)
     }
 
     /// Returns whether the error is how the connection ended.
