@@ -44,6 +44,8 @@ struct Inner {
     closing: AtomicBool,
     /// The drain window, in microseconds.
     window: AtomicU64,
+    /// The number of connections that have asked for their moment in it.
+    leaving: AtomicU64,
     dropping: AtomicBool,
     counters: ServerCounters,
     state: Mutex<State>,
@@ -54,8 +56,6 @@ struct State {
     open: usize,
     refused: usize,
     next: u64,
-    /// The number of connections so far, modulo 2^32.
-    arrived: u32,
     /// Tasks to wake when the handle is closed, one place for each connection that has a task.
     connections: Vec<Option<Waker>>,
     /// Places that are free again.
@@ -75,6 +75,7 @@ impl ServerHandle {
             most,
             closing: AtomicBool::new(false),
             window: AtomicU64::new(0),
+            leaving: AtomicU64::new(0),
             dropping: AtomicBool::new(false),
             counters: ServerCounters::default(),
             state: Mutex::default(),
@@ -88,9 +89,8 @@ impl ServerHandle {
             return None;
         }
         state.open += 1;
-        state.arrived = state.arrived.wrapping_add(1);
         self.counters().accepted();
-        Some(ConnectionPermit::new(self.clone(), state.arrived))
+        Some(ConnectionPermit::new(self.clone()))
     }
 
     /// Admits a connection, or permits a refusal with 503; `None` when too many are being refused, or the server stops at once: drop
@@ -422,7 +422,12 @@ mod tests {
     #[test]
     fn draining_spreads_evenly_and_tells_who_comes() {
         let handle = ServerHandle::new(1_000);
-        let tickets: Vec<ConnectionPermit> = (0..1_000).map(|_| handle.enter().unwrap()).collect();
+        let mut tickets = Vec::new();
+        for _ in 0..1_000 {
+            // Others came and left in between.
+            drop(std::array::from_fn::<_, 9, _>(|_| handle.enter()));
+            tickets.push(handle.enter().unwrap());
+        }
         handle.drain(Duration::from_secs(10));
         let mut tenths = [0; 10];
         for ticket in &tickets {

@@ -128,8 +128,6 @@ pub struct ConnectionPermit {
 #[derive(Debug)]
 pub struct ConnectionPlace {
     handle: ServerHandle,
-    /// Its number among the connections so far.
-    number: u32,
     /// The index of its waker, or [`NONE`].
     waker: u32,
 }
@@ -147,11 +145,10 @@ impl Deref for ConnectionPermit {
 }
 
 impl ConnectionPermit {
-    pub(super) const fn new(handle: ServerHandle, number: u32) -> Self {
+    pub(super) const fn new(handle: ServerHandle) -> Self {
         Self {
             place: ConnectionPlace {
                 handle,
-                number,
                 waker: NONE,
             },
             registered: None,
@@ -234,7 +231,8 @@ impl ConnectionPlace {
             .then(|| self.handle.0.window.load(Ordering::SeqCst))
     }
 
-    /// On shutdown, returns after which time to close this connection, with which code and reason.
+    /// On shutdown, returns after which time to close this connection, with which code and reason. Each call takes
+    /// another moment of the drain window; all are spread evenly.
     #[doc(hidden)]
     pub fn farewell(&self) -> ShutdownClose {
         let window = self.handle.0.window.load(Ordering::SeqCst);
@@ -245,8 +243,9 @@ impl ConnectionPlace {
                 reason: "the server shuts down",
             };
         }
+        let number = self.handle.0.leaving.fetch_add(1, Ordering::Relaxed);
         ShutdownClose {
-            after: spread(u64::from(self.number), Duration::from_micros(window)),
+            after: spread(number, Duration::from_micros(window)),
             code: CloseCode::RESTART,
             reason: "the server restarts",
         }
