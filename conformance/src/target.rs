@@ -69,8 +69,13 @@ impl std::str::FromStr for Target {
     type Err = BadUrl;
 
     fn from_str(url: &str) -> Result<Self, BadUrl> {
+        // Logs are to have no password.
+        let shown = || match url.rsplit_once('@') {
+            Some((_, rest)) => format!("…@{rest}"),
+            None => url.into(),
+        };
         let bad = || BadUrl {
-            url: url.into(),
+            url: shown(),
             has_user: false,
         };
         let (secure, rest) = match url.split_once("://") {
@@ -84,7 +89,6 @@ impl std::str::FromStr for Target {
         if let Some((_, host)) = authority.rsplit_once('@') {
             let scheme = if secure { "wss" } else { "ws" };
             return Err(BadUrl {
-                // Logs are to have no password.
                 url: format!("{scheme}://…@{host}{path}"),
                 has_user: true,
             });

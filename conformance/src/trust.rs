@@ -8,7 +8,9 @@ use std::sync::Arc;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 
@@ -86,7 +88,7 @@ impl ServerCertVerifier for Verifier {
         }
         match &self.chains {
             Some(chains) => chains.verify_server_cert(end, between, name, ocsp, now),
-            None => Err(Error::General("no certificate is trusted".into())),
+            None => Err(Error::InvalidCertificate(CertificateError::UnknownIssuer)),
         }
     }
 

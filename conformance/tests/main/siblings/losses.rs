@@ -331,13 +331,15 @@ fn read_head(tcp: &mut TcpStream) -> String {
     String::from_utf8(head).unwrap()
 }
 
-fn check((met, closed): Told, cause: LossCause, words: &str) {
+fn check(adapter: Adapter, (met, closed): Told, cause: LossCause, words: &str) {
     let closed = closed.expect("it has ended");
     assert_eq!((closed.code(), closed.cause), (1006, Some(cause)));
     let text = format!("the connection was lost (1006): {words}");
     assert_eq!(closed.to_string(), text);
-    if let Some(met) = met {
-        assert!(met.ends_with(words), "{met}");
+    match met {
+        Some(met) => assert!(met.ends_with(words), "{met}"),
+        // Callbacks meet no errors, and one that closes by itself knows.
+        None => assert!(adapter == Adapter::Mio || cause == LossCause::CloseTimeout),
     }
 }
 
@@ -346,7 +348,7 @@ fn each_server_tells_why_it_lost_a_peer() {
     on_each(|adapter| {
         for (play, cause, words) in PLAYS {
             println!("{adapter:?} {play:?}");
-            check(as_server(adapter, play), cause, words);
+            check(adapter, as_server(adapter, play), cause, words);
         }
     });
 }
@@ -356,7 +358,7 @@ fn each_client_tells_why_it_lost_a_server() {
     on_each(|adapter| {
         for (play, cause, words) in PLAYS {
             println!("{adapter:?} {play:?}");
-            check(as_client(adapter, play), cause, words);
+            check(adapter, as_client(adapter, play), cause, words);
         }
     });
 }
@@ -366,6 +368,6 @@ fn each_client_tells_why_it_lost_a_server() {
 fn a_server_that_drops_all_tells_that_it_cut_them_off() {
     for adapter in [Adapter::Std, Adapter::Mio] {
         let told = as_server(adapter, Play::IsDropped);
-        check(told, LossCause::Aborted, "this side cut it off");
+        check(adapter, told, LossCause::Aborted, "this side cut it off");
     }
 }
