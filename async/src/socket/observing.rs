@@ -1,4 +1,4 @@
-//! What a handle of a connection, or half of one, tells of it.
+//! The properties of a connection, as its handle and both halves return them.
 //! Knows no bytes.
 
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! Why a connection was lost.
 //! RFC 6455 section 7.1.5: 1006, whatever happened.
-//! Knows no transport: what is known of one is told by its caller.
+//! Knows no transport: its caller reports how that ended.
 
 use core::fmt;
 

@@ -28,7 +28,8 @@ pub enum Expired {
 }
 
 impl Expired {
-    /// Returns why an open or closing connection is lost by this; `None` if it goes on. After the Close frames, nothing is lost any more.
+    /// Returns why an open or closing connection is lost by this; `None` if it goes on, and for an opening handshake. A write that failed
+    /// before is the cause instead; after the Close frames, nothing is lost any more.
     pub const fn loss(self) -> Option<LossCause> {
         match self {
             Self::Pong => Some(LossCause::Unresponsive),

@@ -299,10 +299,10 @@ pub struct QueueLimits {
     pub bytes: usize,
     /// Maximum number of messages; default 1024.
     pub messages: u32,
-    /// Maximum time that a message may wait; default 30 s. It is checked about every eighth of that. Less than 8 ms counts as that.
+    /// Maximum time that a message may wait; default 30 s. It is checked about every eighth of that. Less than 8 ms counts as 8 ms.
     pub age: Duration,
     /// Maximum time in which a channel may take nothing while messages wait; then it is closed with 1013, whatever the policy of its
-    /// groups; default 60 s. Less than 8 ms counts as that.
+    /// groups; default 60 s. Less than 8 ms counts as 8 ms.
     pub stall: Duration,
 }
 
