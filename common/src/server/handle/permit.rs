@@ -243,7 +243,8 @@ impl ConnectionPlace {
                 reason: "the server shuts down",
             };
         }
-        let number = self.handle.0.leaving.fetch_add(1, Ordering::Relaxed);
+        // The first one is not at once.
+        let number = 1 + self.handle.0.leaving.fetch_add(1, Ordering::Relaxed);
         ShutdownClose {
             after: spread(number, Duration::from_micros(window)),
             code: CloseCode::RESTART,
