@@ -88,7 +88,10 @@ impl<C: Carrier, R: Runtime + HubEnv> Connection<C, R> {
                 let is_working = work.is_some();
                 let event = self.next(&session, reader, work.as_mut()).await?;
                 let is_done = matches!(event, Event::Answer(_) | Event::Result(_));
-                session.set_unix_time(now::<R>(), R::unix_time());
+                // Nothing expires by a message: the clock need not be read for each.
+                if !matches!(event, Event::Message(_)) {
+                    session.set_unix_time(now::<R>(), R::unix_time());
+                }
                 match event {
                     Event::Message(None) => return Ok(None),
                     Event::Message(Some(message)) => session.receive(now::<R>(), &message),

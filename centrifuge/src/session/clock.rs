@@ -8,9 +8,9 @@ use super::Session;
 
 impl Session {
     /// Takes the time since the Unix epoch by the clock of the system, by which connections and subscriptions expire; call it before
-    /// [`answer`](Self::answer), [`hub_result`](Self::hub_result), [`signal`](Self::signal) and [`tick`](Self::tick). Without it, `now` counts as that time. The clock of a
-    /// process does not do: it goes on from the time of its start, although the system's may be set afterwards, or go on while the machine is
-    /// suspended.
+    /// [`answer`](Self::answer), [`hub_result`](Self::hub_result), [`signal`](Self::signal) and [`tick`](Self::tick). Without it, `now`
+    /// counts as that time. The clock of a process does not do: it goes on from the time of its start, although the system's may be set
+    /// afterwards, or go on while the machine is suspended.
     pub fn set_unix_time(&mut self, now: Instant, unix: Instant) {
         self.ahead = i128::from(unix.as_micros()) - i128::from(now.as_micros());
     }
