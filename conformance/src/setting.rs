@@ -35,7 +35,7 @@ pub struct Setting {
     pub target: String,
     /// The host, with its port. For clients only the port is known, behind its colon, if anything.
     pub host: String,
-    /// 100 messages instead of 1000 in long cases.
+    /// Fewer messages in long cases.
     pub quick: bool,
     /// Determines the keys and masks of all cases.
     pub seed: u64,

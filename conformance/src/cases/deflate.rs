@@ -12,6 +12,9 @@ const AGREE: &str = "RFC 7692 7.2.1: with \"server_no_context_takeover\", \"the 
 
 const KI: usize = 1 << 10;
 
+/// Beyond this length, `--quick` sends fewer messages.
+const LONG: usize = 16 * KI;
+
 /// Length of a message, and of its fragments.
 const SIZES: [(usize, Option<usize>); 18] = [
     (16, None),
@@ -48,8 +51,13 @@ pub(super) const OFFERS: [&[(bool, Option<u8>)]; 7] = [
 /// After how many messages those of 13.* come again: the suite's side keeps no window, and compresses each once.
 const REPEATS: usize = 16;
 
-fn count(setting: &Setting) -> usize {
-    if setting.quick { 100 } else { 1000 }
+/// Number of messages of this length: what `--quick` keeps of long ones still goes through each window many times.
+fn count(setting: &Setting, length: usize) -> usize {
+    match (setting.quick, length) {
+        (false, _) => 1000,
+        (true, ..=LONG) => 100,
+        (true, _) => 25,
+    }
 }
 
 /// The cases.
@@ -74,7 +82,7 @@ pub fn cases() -> Vec<Case> {
                     };
                     Script::deflate([offer])
                         .step(Step::Trips(Trips {
-                            count: count(setting),
+                            count: count(setting, length),
                             message: Box::new(move |turn| material.message(turn, length)),
                             text: material.is_text(),
                             fragment,
@@ -102,7 +110,7 @@ pub fn cases() -> Vec<Case> {
                     let offers: Vec<Params> = wishes.iter().map(|wish| params(*wish)).collect();
                     Script::deflate(offers)
                         .step(Step::Trips(Trips {
-                            count: count(setting),
+                            count: count(setting, length),
                             message: Box::new(move |turn| {
                                 Material::Json.message(turn % REPEATS, length)
                             }),

@@ -35,7 +35,7 @@ pub struct Choice {
 pub struct Common {
     #[command(flatten)]
     choice: Choice,
-    /// Send 100 messages instead of 1000 in cases 12.* and 13.*
+    /// Send 100 messages instead of 1000 in cases 12.* and 13.*, and 25 of those beyond 16 KiB
     #[arg(long)]
     quick: bool,
     /// Run all cases over HTTP/2 that leave the opening handshake to the suite; without this, only those about HTTP/2 do.
