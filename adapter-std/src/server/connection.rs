@@ -66,8 +66,9 @@ impl Task {
             Admission::Away(_) => None,
         };
         let prepared = contain(|| accepted.prepare(deadline)).and_then(|prepared| prepared);
-        if let Some(cut) = cut {
-            cut.begin();
+        if cut.is_some_and(|cut| !cut.begin()) {
+            // The server shuts down. It is no fault of the peer.
+            return;
         }
         let (stream, peer, secure) = match (prepared, &admission) {
             (Ok(prepared), _) => prepared,

@@ -7,7 +7,7 @@ use std::net::{Shutdown, SocketAddr, TcpListener, ToSocketAddrs};
 use std::os::unix::net::UnixListener;
 #[cfg(unix)]
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Wake, Waker};
 
@@ -167,7 +167,11 @@ impl Accepted {
         let cut = Arc::new(Cut {
             socket: Arc::downgrade(ByteStream::socket(&self.stream)?),
             handle: permit.handle(),
-            has_begun: AtomicBool::new(self.speaks.is_plain()),
+            stage: AtomicU8::new(if self.speaks.is_plain() {
+                BEGUN
+            } else {
+                PREPARING
+            }),
         });
         let waker = Waker::from(Arc::clone(&cut));
         let _ = permit.poll_dropping(&Context::from_waker(&waker));
@@ -206,20 +210,33 @@ impl Accepted {
 pub(super) struct Cut {
     socket: Weak<crate::stream::Socket>,
     handle: ServerHandle,
-    /// A request can be answered.
-    has_begun: AtomicBool,
+    /// One of the three below.
+    stage: AtomicU8,
 }
 
+/// No request can be answered yet.
+const PREPARING: u8 = 0;
+/// HTTP has begun: only connections that are dropped are cut off.
+const BEGUN: u8 = 1;
+/// TCP was ended before HTTP began.
+const CUT: u8 = 2;
+
 impl Cut {
-    /// HTTP begins: only connections that are dropped are cut off.
-    pub(super) fn begin(&self) {
-        self.has_begun.store(true, Ordering::SeqCst);
+    /// HTTP begins, unless the connection has been cut off: whoever is first decides. Returns whether it begins.
+    pub(super) fn begin(&self) -> bool {
+        let before =
+            self.stage
+                .compare_exchange(PREPARING, BEGUN, Ordering::SeqCst, Ordering::SeqCst);
+        before != Err(CUT)
     }
 }
 
 impl Wake for Cut {
     fn wake(self: Arc<Self>) {
-        if self.has_begun.load(Ordering::SeqCst) && !self.handle.is_dropping() {
+        let before =
+            self.stage
+                .compare_exchange(PREPARING, CUT, Ordering::SeqCst, Ordering::SeqCst);
+        if before == Err(BEGUN) && !self.handle.is_dropping() {
             return;
         }
         if let Some(socket) = self.socket.upgrade() {
