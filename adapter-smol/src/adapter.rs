@@ -149,6 +149,16 @@ impl<S> Socket<S> {
             empty: false,
         }
     }
+
+    /// Returns the registered socket.
+    pub const fn get_ref(&self) -> &Async<S> {
+        &self.source
+    }
+
+    /// Returns the registered socket.
+    pub fn into_inner(self) -> Async<S> {
+        self.source
+    }
 }
 
 impl<S: Connected> ByteStream for Socket<S>

@@ -90,7 +90,7 @@ pub use server::{Accepting, Listener, Server, Upgrade, accept};
 pub use socket::{
     Keeper, MessageReader, MessageWriter, Messages, Outbox, ReadHalf, WebSocket, WriteHalf,
 };
-pub use stream::{ByteStream, Socket, Stream};
+pub use stream::{BlockingStream, ByteStream, Socket, Stream};
 
 pub use sansws_common::app::NoHub;
 pub use sansws_common::metrics;

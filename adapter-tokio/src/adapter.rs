@@ -104,7 +104,7 @@ impl Runtime for Tokio {
     }
 }
 
-/// A stream with tokio's traits as a [`ByteStream`].
+/// A stream with tokio's traits as a [`ByteStream`], and a [`ByteStream`] as one with tokio's traits.
 ///
 /// ```
 /// use sansws_tokio::{ConnectOptions, Io, Result, WebSocket, accept, connect_over};
@@ -128,6 +128,27 @@ impl Runtime for Tokio {
 /// server.await??;
 /// # Ok(())
 /// # }
+/// ```
+///
+/// The other direction is for the protocol that follows a WebSocket, over TLS too:
+///
+/// ```
+/// use sansws_tokio::{Compat, Result, WebSocket};
+/// use tokio::io::{AsyncReadExt, AsyncWriteExt};
+///
+/// /// Agrees on a protocol of lines, and goes on with it.
+/// async fn leave(mut socket: WebSocket) -> Result {
+///     socket.send_text("lines, please").await?;
+///     let _agreed = socket.receive_text().await?;
+///     let Ok((io, unread)) = socket.into_inner() else {
+///         return Err("a server drives it".into());
+///     };
+///     let mut stream = Compat(io.into_inner());
+///     stream.write_all(b"hello\n").await?;
+///     let mut answer = unread; // the first bytes may have arrived already
+///     stream.read_to_end(&mut answer).await?;
+///     Ok(())
+/// }
 /// ```
 #[derive(Debug)]
 pub struct Compat<S>(pub S);
@@ -165,6 +186,48 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ByteStream for Compat<S> {
     }
 }
 
+impl<S: ByteStream + Unpin> AsyncRead for Compat<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let count = ready!(self.0.poll_read(cx, into.initialize_unfilled()))?;
+        into.advance(count);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: ByteStream + Unpin> AsyncWrite for Compat<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        from: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.0.poll_write(cx, &[IoSlice::new(from)])
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        from: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.0.poll_write(cx, from)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.poll_shutdown(cx)
+    }
+}
+
 /// A TCP connection.
 ///
 /// ```no_run
@@ -188,6 +251,16 @@ impl Tcp {
     pub fn new(stream: TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         Ok(Self(Compat(stream)))
+    }
+
+    /// Returns tokio's connection.
+    pub const fn get_ref(&self) -> &TcpStream {
+        &self.0.0
+    }
+
+    /// Returns tokio's connection.
+    pub fn into_inner(self) -> TcpStream {
+        self.0.0
     }
 }
 

@@ -1,10 +1,12 @@
 //! The streams under a connection: sockets that this crate waits for, and any other stream of bytes.
 //! Knows no WebSocket.
 
+mod blocking;
 mod socket;
 #[cfg(feature = "tls")]
 mod tls;
 
+pub use blocking::BlockingStream;
 pub use socket::Socket;
 pub(crate) use socket::time_left;
 #[cfg(feature = "tls")]
@@ -191,7 +193,13 @@ impl Stream {
         }
     }
 
-    /// Returns the socket, which blocks again; `None` while another handle shares it. The state of TLS is lost.
+    /// Returns the stream as `Read` and `Write`.
+    pub const fn into_blocking(self) -> BlockingStream {
+        BlockingStream::new(self)
+    }
+
+    /// Returns the socket, which blocks again; `None` while another handle shares it. The state of TLS is lost:
+    /// [`into_blocking`](Self::into_blocking) keeps it.
     ///
     /// # Errors
     /// Those of the system.

@@ -148,9 +148,10 @@ impl<T: Transport> WebSocket<T> {
     /// ```
     /// use sansws_async::{Error, Transport, WebSocket};
     ///
-    /// /// Ends the WebSocket, and goes on with another protocol.
+    /// /// Agrees on another protocol, which goes on: a closing handshake would end TCP.
     /// async fn leave<T: Transport>(mut socket: WebSocket<T>) -> Result<Option<(T, Vec<u8>)>, Error> {
-    ///     while socket.receive().await?.is_some() {}
+    ///     socket.send_text("lines, please").await?;
+    ///     let _agreed = socket.receive_text().await?;
     ///     Ok(socket.into_inner().ok())
     /// }
     /// ```

@@ -18,6 +18,7 @@ mod connection;
 mod dialing;
 mod event_loop;
 mod flushing;
+mod handing_over;
 mod http2;
 mod hub;
 mod hub_faults;
