@@ -290,7 +290,7 @@ impl<R: HubEnv> Centrifuge<R> {
 
     async fn infos(&self, channel: &str) -> Result<Vec<ClientInfo>, ClientError> {
         let namespace = self.namespace(channel)?;
-        if !namespace.presence && !namespace.join_leave {
+        if !namespace.keeps_presence() {
             return Err(ClientError::not_available());
         }
         let presence = self.hub.presence(channel).await.map_err(of_hub)?;

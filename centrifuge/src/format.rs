@@ -47,7 +47,7 @@ fn format(
             let Notice::Presence(change) = notice else {
                 return None;
             };
-            if !of_notices.of(&change.group)?.join_leave {
+            if !of_notices.of(&change.group)?.tells_presence() {
                 return None;
             }
             presence(codec, change)

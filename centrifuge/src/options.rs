@@ -54,7 +54,7 @@ pub struct Namespace {
     pub presence: bool,
     /// Whether clients that ask for it are told who joins and leaves; it includes presence.
     pub join_leave: bool,
-    /// Whether all clients are told who joins and leaves, even if they do not ask for it.
+    /// Whether all clients are told who joins and leaves, even if they do not ask for it; it includes presence.
     pub force_join_leave: bool,
     /// Whether clients that ask for it receive differences from the previous publication.
     pub deltas: bool,
@@ -160,10 +160,19 @@ impl Namespace {
             history: self.history,
             ..GroupOptions::default()
         };
-        if self.presence || self.join_leave {
+        if self.keeps_presence() {
             options.presence = PresenceMode::Connections;
         }
         options
+    }
+
+    /// Returns whether any client is told who joins and leaves.
+    pub(crate) const fn tells_presence(&self) -> bool {
+        self.join_leave || self.force_join_leave
+    }
+
+    pub(crate) const fn keeps_presence(&self) -> bool {
+        self.presence || self.tells_presence()
     }
 
     pub(crate) const fn is_positioned(&self) -> bool {

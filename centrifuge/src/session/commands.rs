@@ -127,7 +127,7 @@ impl Session {
         let Some(namespace) = self.options.of(channel) else {
             return self.error(busy.id(), ClientError::unknown_channel());
         };
-        if !namespace.presence && !namespace.join_leave {
+        if !namespace.keeps_presence() {
             return self.error(busy.id(), ClientError::not_available());
         }
         if !self.is_granted(channel, |of| (of.read_presence, of.anonymous_read)) {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sansws_centrifuge::session::{Answer, Connect, Control, Question, Subscribe};
 use sansws_centrifuge::{Access, ClientError, Disconnect, Namespace, Options};
-use sansws_core::hub::{Instruction, Signal, Target};
+use sansws_core::hub::{ChannelOptions, Encoding, Instruction, JoinOptions, Signal, Target};
 use sansws_core::limits::Rate;
 use serde_json::{Value, json};
 
@@ -60,6 +60,35 @@ fn pings_come_on_time_and_have_to_be_answered() {
     world.answers_pings = false;
     world.pass(Duration::from_secs(36));
     assert_eq!(world.close_code(), Some(3012));
+}
+
+#[test]
+fn a_namespace_that_tells_all_clients_who_joins_needs_no_other_option() {
+    let told = Namespace {
+        force_join_leave: true,
+        ..Namespace::default().subscribe().read(Access::Subscribers)
+    };
+    let mut world = World::connected(options().namespace("chat", told));
+    subscribe(&mut world, &json!({}));
+    let presence = world.ask(r#"{"id":6,"presence":{"channel":"chat:tea"}}"#);
+    assert_eq!(
+        presence["presence"]["presence"].as_object().unwrap().len(),
+        1
+    );
+    let other = ChannelOptions {
+        encoding: Encoding::Format(0),
+        ..ChannelOptions::default()
+    };
+    let other = world.hub.open(world.now, other).unwrap();
+    let info = json!({"user": "bob", "client": "c"}).to_string();
+    let join = JoinOptions {
+        metadata: Some(info.into()),
+        ..JoinOptions::default()
+    };
+    world.hub.join(world.now, other, "chat:tea", join).unwrap();
+    world.settle();
+    let joined = world.take();
+    assert_eq!(joined[0]["push"]["join"]["info"]["user"], "bob");
 }
 
 #[test]
