@@ -20,7 +20,8 @@ impl Options {
         }
         // The user, the id and both kinds of information.
         hub.max_metadata = hub.max_metadata.max(8192);
-        hub.groups_per_channel = hub.groups_per_channel.max(self.max_channels + 1);
+        let groups = self.max_channels.saturating_add(1);
+        hub.groups_per_channel = hub.groups_per_channel.max(groups);
         let codecs = [Codec::Json, Codec::Protobuf];
         let full = codecs.map(|codec| format(codec, self.clone(), publication));
         let differing = codecs.map(|codec| differing(codec, self.clone()));

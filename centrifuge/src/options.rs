@@ -180,6 +180,9 @@ impl Namespace {
     }
 }
 
+/// Minimum time between pings. Without it, a session would do nothing else.
+const LEAST: Duration = Duration::from_millis(1);
+
 /// Options of the protocol.
 ///
 /// ```
@@ -224,7 +227,7 @@ pub struct Options {
     pub max_history: usize,
     /// How long a client may take to authenticate; default 15 s.
     pub connect_timeout: Duration,
-    /// The time between pings; default 25 s.
+    /// The time between pings; default 25 s. Zero: none are sent. Less than a millisecond counts as one.
     pub ping: Duration,
     /// How long a client may take to answer a ping; default 10 s.
     pub pong: Duration,
@@ -271,6 +274,11 @@ impl Options {
     pub const fn insecure(mut self) -> Self {
         self.insecure = true;
         self
+    }
+
+    /// Returns the time between pings; `None`: none are sent.
+    pub(crate) fn ping(&self) -> Option<Duration> {
+        (!self.ping.is_zero()).then(|| self.ping.max(LEAST))
     }
 
     /// Returns the options of a channel; `None`: its namespace is unknown.

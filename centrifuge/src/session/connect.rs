@@ -133,10 +133,10 @@ impl Session {
         self.timers.expires = grant.expires;
         // The first ping comes early, and not at the same time for all clients.
         let spread = self.now.as_micros() % 1_000_000;
-        let half = self.options.ping / 2;
         let share = u32::try_from(spread / 10_000).unwrap_or(0);
-        let pings = !self.options.ping.is_zero();
-        self.timers.ping = pings.then(|| self.now + half + half * share / 100);
+        let ping = self.options.ping();
+        let first = ping.map(|ping| ping / 2 + ping / 200 * share);
+        self.timers.ping = first.map(|first| self.now + first);
         let result = ConnectResult {
             client: self
                 .client
@@ -148,8 +148,10 @@ impl Session {
             data: self.codec.payload(&grant.data),
             subs: connecting.result.subs,
             // In whole seconds; 0 means that none come.
-            ping: u32::try_from(self.options.ping.as_millis().div_ceil(1_000)).unwrap_or(u32::MAX),
-            pong: pings,
+            ping: ping.map_or(0, |ping| {
+                u32::try_from(ping.as_millis().div_ceil(1_000)).unwrap_or(u32::MAX)
+            }),
+            pong: ping.is_some(),
             session: self.session_id(),
         };
         self.reply(id, |reply| reply.connect = Some(result));

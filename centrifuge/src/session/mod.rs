@@ -390,7 +390,7 @@ impl Session {
             return self.disconnect(Disconnect::expired());
         }
         if is_due(self.timers.ping) {
-            self.timers.ping = Some(now + self.options.ping);
+            self.timers.ping = self.options.ping().map(|ping| now + ping);
             self.timers.pong.get_or_insert(now + self.options.pong);
             self.outputs
                 .push_back(Output::Send(self.codec.encode(&Reply::default())));

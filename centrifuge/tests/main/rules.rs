@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use sansws_centrifuge::session::{Answer, Connect, Control, Question, Subscribe};
 use sansws_centrifuge::{Access, ClientError, Disconnect, Namespace, Options};
-use sansws_core::hub::{ChannelOptions, Encoding, Instruction, JoinOptions, Signal, Target};
+use sansws_core::hub::{
+    ChannelOptions, Encoding, HistoryOptions, Instruction, JoinOptions, Signal, Target,
+};
 use sansws_core::limits::Rate;
 use serde_json::{Value, json};
 
@@ -60,6 +62,72 @@ fn pings_come_on_time_and_have_to_be_answered() {
     world.answers_pings = false;
     world.pass(Duration::from_secs(36));
     assert_eq!(world.close_code(), Some(3012));
+}
+
+#[test]
+fn pings_of_any_interval_neither_fail_nor_follow_each_other_at_once() {
+    // The first interval at which the largest share of a half would not fit.
+    for ping in [Duration::MAX, Duration::MAX / 40] {
+        let mut world = World::new(Options { ping, ..options() });
+        world.now = world.now + Duration::from_micros(990_000);
+        world.send(r#"{"id":1,"connect":{}}"#);
+        assert_eq!(world.take()[0]["connect"]["ping"], u32::MAX);
+        assert_eq!(world.close_code(), None);
+    }
+    let ping = Duration::from_nanos(1);
+    let mut world = World::connected(Options { ping, ..options() });
+    world.now = world.session.deadline().unwrap();
+    for _ in 0..3 {
+        world.session.tick(world.now);
+        world.settle();
+        assert_eq!(world.take(), [json!({})]);
+        world.send("{}");
+        let due = world.session.deadline().unwrap();
+        assert!(due.since(world.now) >= Duration::from_millis(1));
+        world.now = due;
+    }
+    // 0 seconds would mean that none come.
+    let mut world = World::new(Options { ping, ..options() });
+    world.send(r#"{"id":1,"connect":{}}"#);
+    assert_eq!(world.take()[0]["connect"]["ping"], 1);
+}
+
+#[test]
+fn no_bound_is_too_large() {
+    let mut options = Options {
+        max_channels: usize::MAX,
+        max_commands: usize::MAX,
+        max_history: usize::MAX,
+        user_connections: Some(usize::MAX),
+        commands: Some(Rate::new(u64::MAX, Duration::MAX).burst(u64::MAX)),
+        connect_timeout: Duration::MAX,
+        ping: Duration::MAX,
+        pong: Duration::MAX,
+        grace: Duration::MAX,
+        ..options()
+    };
+    let history = HistoryOptions {
+        messages: usize::MAX,
+        bytes: usize::MAX,
+        age: Duration::MAX,
+        recovery: usize::MAX,
+    };
+    let chat = options.namespaces.get_mut("chat").unwrap();
+    chat.history = Some(history);
+    let mut world = World::connected(options);
+    assert!(subscribe(&mut world, &json!({}))["subscribe"].is_object());
+    let published = r#"{"id":6,"publish":{"channel":"chat:tea","data":1}}"#;
+    world.send(published);
+    let all = world.take();
+    assert!(all.iter().any(|one| one["publish"].is_object()), "{all:?}");
+    let asked = r#"{"id":7,"history":{"channel":"chat:tea","limit":-1}}"#;
+    let history = world.ask(asked);
+    assert_eq!(
+        history["history"]["publications"].as_array().unwrap().len(),
+        1
+    );
+    world.pass(Duration::from_secs(1_000_000));
+    assert_eq!(world.close_code(), None);
 }
 
 #[test]
