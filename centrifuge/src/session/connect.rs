@@ -12,6 +12,9 @@ use super::{Busy, Session, Subscription, VERSION};
 use crate::codes::Disconnect;
 use crate::protocol::{ClientInfo, ConnectRequest, ConnectResult, SubscribeRequest};
 
+/// Why a hub without our formats refuses all clients.
+const UNPREPARED: &str = "create the hub with the options that `Options::configure` returns";
+
 /// A client that is authenticated, while the hub opens its channel and joins its groups.
 #[derive(Debug)]
 pub(super) struct Connecting {
@@ -92,6 +95,9 @@ impl Session {
             }
             HubResult::UserLimit => {
                 return self.disconnect(Disconnect::connection_limit());
+            }
+            HubResult::Failed(HubError::NoFormat) => {
+                return self.misconfigured(&connecting, &UNPREPARED);
             }
             HubResult::Failed(error) if is_permanent(error) => {
                 return self.misconfigured(&connecting, &error);

@@ -1,13 +1,16 @@
 //! What the protocol means, a sentence each.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sansws_centrifuge::session::{Answer, Connect, Control, Question, Subscribe};
 use sansws_centrifuge::{Access, ClientError, Disconnect, Namespace, Options};
 use sansws_core::hub::{
-    ChannelOptions, Encoding, HistoryOptions, Instruction, JoinOptions, Signal, Target,
+    ChannelOptions, Encoding, HistoryOptions, HubOptions, Instruction, JoinOptions, LocalHub,
+    Signal, Target,
 };
 use sansws_core::limits::Rate;
+use sansws_core::random::Seed;
 use serde_json::{Value, json};
 
 use crate::world::{World, options};
@@ -128,6 +131,14 @@ fn no_bound_is_too_large() {
     );
     world.pass(Duration::from_secs(1_000_000));
     assert_eq!(world.close_code(), None);
+}
+
+#[test]
+fn a_hub_that_was_not_prepared_refuses_all_clients_instead_of_telling_them_nothing() {
+    let mut world = World::new(options());
+    world.hub = LocalHub::new(Seed::new([3; 32]), Arc::new(HubOptions::default()));
+    world.send(r#"{"id":1,"connect":{}}"#);
+    assert_eq!(world.close_code(), Some(3501));
 }
 
 #[test]

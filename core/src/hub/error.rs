@@ -50,6 +50,9 @@ pub enum HubError {
     /// The maximum number of groups exists.
     #[error("there are too many groups: see `HubOptions::max_groups`")]
     TooManyGroupsInHub,
+    /// The hub has no format of the number that a channel or a join asks for.
+    #[error("the hub has no such format: see `HubOptions::format`")]
+    NoFormat,
     /// The maximum number of channels is open.
     #[error("there are too many channels: see `HubOptions::max_channels`")]
     TooManyChannels,
@@ -107,9 +110,12 @@ impl HubError {
             | Self::Refused
             | Self::TooManyIds => CloseCode::AGAIN,
             Self::Draining => CloseCode::RESTART,
-            Self::Gone | Self::NoHub | Self::IsOpen | Self::EnvelopeFailed | Self::InCallback => {
-                CloseCode::INTERNAL
-            }
+            Self::Gone
+            | Self::NoHub
+            | Self::NoFormat
+            | Self::IsOpen
+            | Self::EnvelopeFailed
+            | Self::InCallback => CloseCode::INTERNAL,
         }
     }
 }

@@ -11,8 +11,8 @@ use super::group::{MOST_GROUPS, Member, RECOVERING, Waiting};
 use super::id::{Name, check_name, group_of_user};
 use super::pending::Recovery;
 use super::{
-    ChannelId, ChannelOptions, Hub, HubError, HubEvent, JoinOptions, Joined, Left, PresenceMode,
-    Recovered,
+    ChannelId, ChannelOptions, Encoding, Hub, HubError, HubEvent, JoinOptions, Joined, Left,
+    PresenceMode, Recovered,
 };
 use crate::limits::{Bucket, Rate};
 use crate::time::{Duration, Instant};
@@ -32,13 +32,17 @@ impl Hub {
     /// Opens a channel for a connection.
     ///
     /// # Errors
-    /// [`HubError::TooManyChannels`], [`HubError::BadName`] for the user, [`HubError::MetadataTooLong`], [`HubError::TooManyGroupsInHub`].
+    /// [`HubError::TooManyChannels`], [`HubError::BadName`] for the user, [`HubError::MetadataTooLong`], [`HubError::TooManyGroupsInHub`],
+    /// [`HubError::NoFormat`].
     pub fn open(&mut self, now: Instant, open: ChannelOptions) -> Result<ChannelId, HubError> {
         if self.channels.count() >= self.options.max_channels {
             return Err(HubError::TooManyChannels);
         }
         if open.metadata.as_ref().map_or(0, |metadata| metadata.len()) > self.options.max_metadata {
             return Err(HubError::MetadataTooLong);
+        }
+        if let Encoding::Format(format) = open.encoding {
+            self.check_format(format)?;
         }
         let of_user = open.user.as_deref().map(group_of_user).transpose()?;
         let (expiry, window_bits) = (open.expiry, open.window_bits);
@@ -165,7 +169,7 @@ impl Hub {
     ///
     /// # Errors
     /// [`HubError::Gone`], [`HubError::BadName`], [`HubError::TooManyGroups`], [`HubError::TooManyGroupsInHub`], [`HubError::RateLimited`],
-    /// [`HubError::Draining`].
+    /// [`HubError::Draining`], [`HubError::NoFormat`].
     pub fn join(
         &mut self,
         now: Instant,
@@ -179,6 +183,9 @@ impl Hub {
         }
         if join.metadata.as_ref().map_or(0, |metadata| metadata.len()) > self.options.max_metadata {
             return Err(HubError::MetadataTooLong);
+        }
+        if let Some(format) = join.format {
+            self.check_format(format)?;
         }
         self.may(now, id, |options| options.joins, |extras| &mut extras.joins)?;
         self.add(now, id, group, join)
@@ -292,6 +299,12 @@ impl Hub {
             self.enter(now, id, &name);
         }
         Ok(Some(joined))
+    }
+
+    /// Refuses a format that the hub does not have: no publication would reach the channel.
+    fn check_format(&self, format: u8) -> Result<(), HubError> {
+        let known = self.options.formats.get(usize::from(format));
+        known.map(drop).ok_or(HubError::NoFormat)
     }
 
     fn open_group(&mut self, name: &str) -> Result<u32, HubError> {

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use sansws_core::close::CloseCode;
 use sansws_core::hub::{
     ChannelId, ChannelOptions, Encoding, Format, GroupOptions, HistoryOptions, HistoryQuery,
-    HubOptions, Instruction, JoinDecision, JoinOptions, JoinReply, LocalHub, Notice, Output,
-    Position, PresenceMode, PublishOptions, Query, QueryResult, QueueLimits, Recovered,
+    HubError, HubOptions, Instruction, JoinDecision, JoinOptions, JoinReply, LocalHub, Notice,
+    Output, Position, PresenceMode, PublishOptions, Query, QueryResult, QueueLimits, Recovered,
     RecoveryFailure, Signal, SlowConsumerPolicy, Taken, Target,
 };
 use sansws_core::message::PreparedMessage;
@@ -431,24 +431,26 @@ fn differs() -> JoinOptions {
 
 /// No number stands for another choice.
 #[test]
-fn a_member_whose_number_has_no_format_receives_nothing() {
+fn a_format_that_the_hub_does_not_have_is_refused() {
     let mut hub = appending(GroupOptions::default());
     let known = open(&mut hub, Encoding::Format(0));
-    join(&mut hub, known, JoinOptions::default());
-    let unknown = [2, 62, 63, 64, 254, 255].map(|number| {
-        let id = open(&mut hub, Encoding::Format(0));
+    for number in [2, 62, 63, 64, 254, 255] {
+        let options = ChannelOptions {
+            encoding: Encoding::Format(number),
+            ..ChannelOptions::default()
+        };
+        assert_eq!(hub.open(NOW, options), Err(HubError::NoFormat), "{number}");
         let options = JoinOptions {
             format: Some(number),
             ..JoinOptions::default()
         };
-        join(&mut hub, id, options);
-        id
-    });
+        let refused = hub.join(NOW, known, "room", options).unwrap_err();
+        assert_eq!(refused, HubError::NoFormat, "{number}");
+    }
+    assert_eq!(hub.snapshot().gauges.channels, 1);
+    join(&mut hub, known, JoinOptions::default());
     publish(&mut hub, "a");
     assert_eq!(taken(&mut hub, known), ["a"]);
-    for id in unknown {
-        assert_eq!(taken(&mut hub, id), [""; 0], "{id}");
-    }
 }
 
 #[test]
