@@ -72,6 +72,7 @@ impl Pushed {
             let Some(channel) = channel.and_then(|name| self.keys.parse_channel(&name)) else {
                 return;
             };
+            let before = waiting.bytes;
             let push = match info.kind {
                 PushKind::Message | PushKind::SMessage => {
                     let payload = next().unwrap_or_default();
@@ -83,8 +84,10 @@ impl Pushed {
                 _ => return,
             };
             waiting.pushes.push_back(push);
-            if waiting.bytes > self.most {
-                waiting.ended = Some("more was received than could be taken");
+            // A single longer message would be as long after a reconnection.
+            if before > 0 && waiting.bytes > self.most {
+                waiting.ended =
+                    Some("more arrived than `RedisOptions::max_ahead` before it was processed");
             }
         }
         let waker = waiting.waker.take();

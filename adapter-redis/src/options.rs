@@ -115,7 +115,7 @@ pub struct RedisOptions {
     /// The waits between connection attempts; default from 100 ms to 5 s, with full jitter.
     pub backoff: Backoff,
     /// Maximum number of bytes that Redis may send before they are processed; default 64 MiB. Beyond that the connection is dropped,
-    /// and missed messages are read again.
+    /// and missed messages are read again. A single longer message is taken alone.
     pub max_ahead: usize,
     /// Certificates for `rediss://`.
     pub tls: Tls,

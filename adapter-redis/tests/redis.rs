@@ -916,6 +916,25 @@ async fn histories_are_bounded_by_count_bytes_and_age() {
 }
 
 #[tokio::test]
+async fn a_message_longer_than_may_wait_is_taken_alone() {
+    let server = Server::durable();
+    let settings = RedisOptions {
+        max_ahead: 100,
+        ..RedisOptions::one(server.url(), "test")
+    };
+    let one = serve_by(settings, hub_options(HubOptions::default())).await;
+    until("the hub is linked", || one.status.is_up()).await;
+    let mut ada = one.enter("lobby").await;
+    said(&mut ada).await;
+    let before = format!("{:?}", one.status.state());
+    for long in ["a", "b"].map(|text| text.repeat(5_000)) {
+        publish(&one.hub, "lobby", &long).await;
+        assert_eq!(text(&mut ada).await, long);
+    }
+    assert_eq!(format!("{:?}", one.status.state()), before);
+}
+
+#[tokio::test]
 async fn another_prefix_is_another_world() {
     let server = Server::durable();
     let (one, other) = (
