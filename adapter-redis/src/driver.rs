@@ -75,7 +75,8 @@ impl Redis {
     /// # Errors
     /// [`SetupError`].
     pub fn new(link: Link, runtime: Runtime, options: RedisOptions) -> Result<Self, SetupError> {
-        if link.options().lease.is_none() {
+        let lease = link.options().lease;
+        if lease.is_none_or(|lease| lease.as_micros() == 0) {
             return Err(SetupError::NoLease);
         }
         runtime.choose()?;

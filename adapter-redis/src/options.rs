@@ -260,8 +260,10 @@ pub enum SetupError {
     /// Certificates were given for an unencrypted connection.
     #[error("certificates are set, but the URL is not `rediss://`")]
     NoTls,
-    /// The hub has no lease: users of a server that crashed would be present forever.
-    #[error("the hub has no lease: create its options with `sansws_redis::hub_options`")]
+    /// The hub has no lease, or one of zero: users of a server that crashed would be present forever, or nobody ever.
+    #[error(
+        "the hub has no lease, or one of zero: create its options with `sansws_redis::hub_options`"
+    )]
     NoLease,
     /// The timeout is zero.
     #[error("the timeout is zero")]

@@ -985,11 +985,16 @@ async fn a_link_is_not_made_of_settings_that_would_do_harm() {
             Some(SetupError::BadPrefix.to_string())
         );
     }
-    let without_lease = HubOptions::default();
-    assert_eq!(
-        make(RedisOptions::one(url, "fine"), without_lease),
-        Some(SetupError::NoLease.to_string())
-    );
+    for lease in [None, Some(Duration::ZERO), Some(Duration::from_nanos(999))] {
+        let without_lease = HubOptions {
+            lease,
+            ..HubOptions::default()
+        };
+        assert_eq!(
+            make(RedisOptions::one(url, "fine"), without_lease),
+            Some(SetupError::NoLease.to_string())
+        );
+    }
     let bad = make(RedisOptions::one("http://nowhere", "fine"), options()).unwrap();
     assert!(bad.starts_with("not a Redis URL"), "{bad}");
     let (_hub, link) = Hub::linked(options());
