@@ -88,10 +88,8 @@ impl<R> fmt::Debug for Centrifuge<R> {
 impl<R: HubEnv> Centrifuge<R> {
     /// Creates an endpoint over a hub whose options [`Options::configure`] has prepared.
     pub fn new(hub: &Hub<R>, options: Options) -> Self {
-        let tickets = match &options.fallback_secret {
-            Some(secret) => TicketKey::new(secret.as_bytes()),
-            None => TicketKey::new(&R::seed().nonce()),
-        };
+        let secret = options.fallback_secret.as_deref();
+        let tickets = TicketKey::of(secret, || R::seed().nonce());
         Self {
             hub: hub.clone(),
             options: Arc::new(options),

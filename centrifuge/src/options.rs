@@ -220,8 +220,8 @@ pub struct Options {
     pub commands: Option<Rate>,
     /// Maximum number of connections of a user to this process; default unlimited. One more is closed with 3504.
     pub user_connections: Option<usize>,
-    /// The secret of the tickets with which commands are posted beside HTTP streams and server-sent events. `None`, the default: a random one,
-    /// so that these requests must reach the process of the stream. With the same secret on all servers, any of them takes them.
+    /// The secret of the tickets with which commands are posted beside HTTP streams and server-sent events. `None`, the default, or an
+    /// empty one: a random one, so that these requests must reach the process of the stream. With the same secret on all servers, any of them takes them.
     pub fallback_secret: Option<String>,
     /// Maximum number of publications in a reply with history; default 1000.
     pub max_history: usize,

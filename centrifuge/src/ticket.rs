@@ -34,6 +34,14 @@ impl TicketKey {
         Self(Arc::new(keys))
     }
 
+    /// Creates the key of an endpoint, with a random secret unless it has one. Anybody could sign with an empty one.
+    pub(crate) fn of(secret: Option<&str>, random: impl FnOnce() -> [u8; 16]) -> Self {
+        match secret.filter(|secret| !secret.is_empty()) {
+            Some(secret) => Self::new(secret.as_bytes()),
+            None => Self::new(&random()),
+        }
+    }
+
     /// Returns the ticket of a client: its id, the secret of its session, and the signature of both.
     pub(crate) fn issue(&self, client: &str, secret: &str) -> String {
         let text = format!("{client}.{secret}");
@@ -60,6 +68,19 @@ impl fmt::Debug for TicketKey {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_empty_secret_counts_as_none() {
+        let client = "00000000000000aa-1-2";
+        let issued = |secret: &[u8]| TicketKey::new(secret).issue(client, "secret");
+        for secret in [None, Some("")] {
+            let key = TicketKey::of(secret, || [7; 16]);
+            assert_eq!(key.open(&issued(b"")), None);
+            assert!(key.open(&issued(&[7; 16])).is_some());
+        }
+        let key = TicketKey::of(Some("key"), || [7; 16]);
+        assert!(key.open(&issued(b"key")).is_some());
+    }
 
     #[test]
     fn a_ticket_is_for_one_client_and_cannot_be_made_of_its_parts() {
