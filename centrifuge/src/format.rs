@@ -12,7 +12,9 @@ use crate::options::Options;
 use crate::protocol::{ClientInfo, Codec, Membership, Publication, Push, Reply};
 
 impl Options {
-    /// Adds what the hub needs: the options of the namespaces, and the formats of the codecs. Create the hub with the result.
+    /// Adds what the hub needs: the options of the namespaces, and the formats of the codecs. Create the hub with the result. The options of
+    /// groups without a namespace or a rule become those of [`default`](Self::default), and formats that `hub` had are dropped: add yours to
+    /// the result.
     pub fn configure(&self, mut hub: HubOptions) -> HubOptions {
         hub.groups = self.default.group();
         for (name, namespace) in &self.namespaces {

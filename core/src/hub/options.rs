@@ -51,7 +51,7 @@ pub struct HubOptions {
     pub queue_limits: QueueLimits,
     /// Maximum number of channels; default 1 048 576.
     pub max_channels: usize,
-    /// Maximum number of groups with members; default 1 048 576.
+    /// Maximum number of groups with members; default 1 048 576. The channels of each [user](super::ChannelOptions::user) are a group, too.
     pub max_groups: usize,
     /// Maximum number of empty groups that are remembered, for their history and numbers; default 65 536. Beyond it the group that has
     /// been idle longest is forgotten, and counted.
@@ -268,7 +268,7 @@ impl GroupOptions {
 /// For an example see [`HubOptions`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HistoryOptions {
-    /// Maximum number of messages; default 100.
+    /// Maximum number of messages; default 100. Zero counts as one.
     pub messages: usize,
     /// Maximum number of payload bytes; default 1 MiB. A single longer message is kept alone.
     pub bytes: usize,
