@@ -28,6 +28,9 @@ use crate::poll::{Interest, wait};
 /// The default of [`ServerOptions::max_connections`]: a thread for each is dearer than a task.
 const CONNECTIONS: usize = 1_024;
 
+/// Minimum size of a stack: a debug build takes up to 96 KiB of it, the rest is for handlers.
+const STACK: usize = 256 << 10;
+
 /// How long accepting pauses after an error such as too many open files or threads.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -99,9 +102,10 @@ impl Server {
         self
     }
 
-    /// Sets the stack size of each thread, in bytes; default that of [`std::thread`].
+    /// Sets the stack size of each thread, in bytes; default that of [`std::thread`]. Less than 256 KiB counts as that: a stack that is too
+    /// small for the calls of the library would end the process with the first connection. Memory that a stack does not use costs nothing.
     pub const fn stack_size(mut self, bytes: usize) -> Self {
-        self.stack = Some(bytes);
+        self.stack = Some(if bytes < STACK { STACK } else { bytes });
         self
     }
 

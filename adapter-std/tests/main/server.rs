@@ -114,6 +114,19 @@ fn connections_for_which_no_thread_can_be_started_are_counted() {
 }
 
 #[test]
+fn the_stack_of_a_thread_has_room_for_a_connection_whatever_its_size() {
+    for bytes in [0, 1, 16 << 10] {
+        let server = Server::bind("127.0.0.1:0").unwrap().stack_size(bytes);
+        let server = Running::of(server, echo);
+        let mut socket = dial(&server, "/").unwrap();
+        socket.send_text("x").unwrap();
+        assert_eq!(socket.receive_text().unwrap().as_deref(), Some("x"));
+        drop(socket);
+        server.close();
+    }
+}
+
+#[test]
 fn connections_beyond_the_bound_get_503_and_make_room_again() {
     let server = Running::with(echo, ServerOptions::default().max_connections(2));
     let first = dial(&server, "/").unwrap();
