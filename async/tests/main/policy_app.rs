@@ -273,7 +273,10 @@ fn too_many_messages_close_with_1008() {
             let (_server, mut socket) = limited(LimitAction::Close, lends).await?;
             socket.expect_text("1").await;
             socket.expect_text("2").await;
-            assert_eq!(socket.expect_close(1008).await, "too many messages");
+            assert_eq!(
+                socket.expect_close(1008).await,
+                "more messages or bytes than the limit"
+            );
         }
         Ok(())
     });

@@ -11,7 +11,8 @@
 use crate::close::CloseCode;
 
 /// The close of a connection that sends more than its [`TrafficLimits`] allow, if [`LimitAction::Close`] says so (RFC 6455 section 7.4.1).
-pub const TOO_MANY_MESSAGES: (CloseCode, &str) = (CloseCode::POLICY, "too many messages");
+pub const TOO_MANY_MESSAGES: (CloseCode, &str) =
+    (CloseCode::POLICY, "more messages or bytes than the limit");
 
 /// The close of a connection whose lifetime is over (RFC 6455 section 7.4.1).
 pub const LIFETIME_OVER: (CloseCode, &str) = (CloseCode::AWAY, "the connection has lived its time");
