@@ -29,7 +29,7 @@ check: ## what to run on every save: format, lints and tests of core and async, 
 # All crates and features together: one build serves all tests.
 TESTS = cargo test --workspace --all-features
 # Four kinds of tests run beside each other. Some programs mostly wait for other processes, and others build one mutant after the other.
-WAITING = browser cluster processes realtime
+WAITING = browser cluster mistakes operators processes realtime redis valkey
 PLANTED = planted
 # All test programs.
 ALL = $(shell cargo metadata --no-deps --format-version 1 | tr '{' '\n' | \
