@@ -7,8 +7,6 @@ use std::thread::JoinHandle;
 
 use sansws_async::tls;
 use sansws_async::tls::rustls::{ClientConfig, ServerConfig, ServerConnection, StreamOwned};
-use smol::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::support::certs::Certs;
 
@@ -72,66 +70,58 @@ fn both(client: impl Fn(String, Option<Arc<ClientConfig>>)) {
     }
 }
 
+macro_rules! options {
+    ($adapter:ident, $tls:ident) => {
+        $tls.into_iter().fold(
+            $adapter::ConnectOptions::default(),
+            $adapter::ConnectOptions::tls,
+        )
+    };
+}
+
+/// A client of an async adapter: how its runtime runs, and what ends the output of a stream there.
+macro_rules! client {
+    ($adapter:ident, $block_on:expr, $end:ident) => {
+        both(|url, tls| {
+            $block_on(async {
+                let options = options!($adapter, tls);
+                let mut socket = $adapter::connect(&*url, options).await.unwrap();
+                socket.send_text("bytes, please").await.unwrap();
+                socket.receive_text().await.unwrap().unwrap();
+                let (io, unread) = socket.into_inner().unwrap();
+                let mut stream = $adapter::Compat(io.into_inner());
+                stream.write_all(&vec![b'c'; MUCH]).await.unwrap();
+                stream.flush().await.unwrap();
+                let mut received = vec![0; BEHIND.len() + MUCH];
+                received[..unread.len()].copy_from_slice(&unread);
+                let rest = &mut received[unread.len()..];
+                stream.read_exact(rest).await.unwrap();
+                stream.$end().await.unwrap();
+                check(&received);
+            });
+        });
+    };
+}
+
 #[test]
 fn a_stream_of_tokio_goes_on_without_its_websocket() {
-    use sansws_tokio::{Compat, ConnectOptions, connect};
-    both(|url, tls| {
-        let runtime = tokio::runtime::Builder::new_current_thread();
-        let runtime = { runtime }.enable_all().build().unwrap();
-        runtime.block_on(async {
-            let options = tls
-                .into_iter()
-                .fold(ConnectOptions::default(), ConnectOptions::tls);
-            let mut socket = connect(&*url, options).await.unwrap();
-            socket.send_text("bytes, please").await.unwrap();
-            socket.receive_text().await.unwrap().unwrap();
-            let (io, unread) = socket.into_inner().unwrap();
-            let mut stream = Compat(io.into_inner());
-            stream.write_all(&vec![b'c'; MUCH]).await.unwrap();
-            stream.flush().await.unwrap();
-            let mut received = vec![0; BEHIND.len() + MUCH];
-            received[..unread.len()].copy_from_slice(&unread);
-            let rest = &mut received[unread.len()..];
-            stream.read_exact(rest).await.unwrap();
-            stream.shutdown().await.unwrap();
-            check(&received);
-        });
-    });
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = { runtime }.enable_all().build().unwrap();
+    client!(sansws_tokio, |work| runtime.block_on(work), shutdown);
 }
 
 #[test]
 fn a_stream_of_smol_goes_on_without_its_websocket() {
-    use sansws_smol::{Compat, ConnectOptions, connect};
-    both(|url, tls| {
-        smol::block_on(async {
-            let options = tls
-                .into_iter()
-                .fold(ConnectOptions::default(), ConnectOptions::tls);
-            let mut socket = connect(&*url, options).await.unwrap();
-            socket.send_text("bytes, please").await.unwrap();
-            socket.receive_text().await.unwrap().unwrap();
-            let (io, unread) = socket.into_inner().unwrap();
-            let mut stream = Compat(io.into_inner());
-            stream.write_all(&vec![b'c'; MUCH]).await.unwrap();
-            stream.flush().await.unwrap();
-            let mut received = vec![0; BEHIND.len() + MUCH];
-            received[..unread.len()].copy_from_slice(&unread);
-            let rest = &mut received[unread.len()..];
-            stream.read_exact(rest).await.unwrap();
-            stream.close().await.unwrap();
-            check(&received);
-        });
-    });
+    use smol::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    client!(sansws_smol, smol::block_on, close);
 }
 
 #[test]
 fn a_blocking_stream_goes_on_without_its_websocket() {
-    use sansws_std::{ConnectOptions, connect};
     both(|url, tls| {
-        let options = tls
-            .into_iter()
-            .fold(ConnectOptions::default(), ConnectOptions::tls);
-        let mut socket = connect(&*url, options).unwrap();
+        let options = options!(sansws_std, tls);
+        let mut socket = sansws_std::connect(&*url, options).unwrap();
         socket.send_text("bytes, please").unwrap();
         socket.receive_text().unwrap().unwrap();
         let (stream, mut received) = socket.into_inner().unwrap();
