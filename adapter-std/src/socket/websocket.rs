@@ -438,6 +438,76 @@ writing!(WebSocket);
 /// The receiving half of a connection.
 ///
 /// For an example see [`WriteHalf`].
+///
+/// Protocols of bytes, such as MQTT, cut them into binary messages anywhere. A `Read` and a `Write` over the halves, for a thread each:
+///
+/// ```
+/// use std::io::{self, Read, Write};
+///
+/// use sansws_std::{Message, ReadHalf, WriteHalf};
+///
+/// struct Input {
+///     half: ReadHalf,
+///     message: Message,
+///     taken: usize,
+/// }
+///
+/// impl Read for Input {
+///     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+///         while self.taken == self.message.as_bytes().len() && !into.is_empty() {
+///             let next = self.half.receive_into(&mut self.message);
+///             if !next.map_err(io::Error::other)? {
+///                 return Ok(0); // the peer closed normally
+///             }
+///             self.taken = 0;
+///         }
+///         let mut rest = self.message.as_bytes().get(self.taken..).unwrap_or_default();
+///         let count = rest.read(into)?;
+///         self.taken += count;
+///         Ok(count)
+///     }
+/// }
+///
+/// struct Output(WriteHalf);
+///
+/// impl Write for Output {
+///     fn write(&mut self, from: &[u8]) -> io::Result<usize> {
+///         self.0.send_payload(from).map_err(io::Error::other)?;
+///         Ok(from.len())
+///     }
+///
+///     fn flush(&mut self) -> io::Result<()> {
+///         self.0.flush().map_err(io::Error::other)
+///     }
+/// }
+/// #
+/// # fn test() -> sansws_std::Result {
+/// # use sansws_std::{ConnectOptions, Router, Server, Upgrade, connect};
+/// # let server = Server::bind("127.0.0.1:0")?;
+/// # let url = format!("ws://{}/", server.local_addr()?);
+/// # let echo = |upgrade: Upgrade| {
+/// #     let (half, write) = upgrade.accept()?.split();
+/// #     let message = Message::Binary(Vec::new());
+/// #     io::copy(&mut Input { half, message, taken: 0 }, &mut Output(write))?;
+/// #     Ok(())
+/// # };
+/// # std::thread::spawn(move || server.serve(Router::new().route("/", echo)));
+/// # let mut socket = connect(url.as_str(), ConnectOptions::default())?;
+/// # socket.send_bytes(vec![1; 100])?;
+/// # socket.send_bytes(Vec::new())?;
+/// # socket.send_bytes(vec![2; 100_000])?;
+/// # let mut got = Vec::new();
+/// # while got.len() < 100_100 {
+/// #     got.extend(socket.receive_bytes()?.unwrap());
+/// # }
+/// # assert!(got.iter().take(100).all(|byte| *byte == 1) && got.iter().skip(100).all(|byte| *byte == 2));
+/// # socket.close(1000, "")?;
+/// # Ok(())
+/// # }
+/// # test().unwrap();
+/// ```
+///
+/// Each call of this `write` sends a message: a `BufWriter` around it makes fewer of them.
 pub struct ReadHalf<S: ByteStream = Stream> {
     pub(super) shared: Arc<Shared<S>>,
     pub(super) opened: Option<Arc<Opened>>,
