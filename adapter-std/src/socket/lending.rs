@@ -52,7 +52,7 @@ impl<S: ByteStream> WebSocket<S> {
     ///
     /// This is the cheapest way to answer short messages: it works as [`receive_with`](Self::receive_with) does, but the answers to messages that
     /// have arrived together leave in one write, where [`send`](Self::send) writes each.
-    /// Messages of hundreds of KiB that are sent back as they are cost less by [`receive`](Self::receive) and [`send`](Self::send), which copy nothing.
+    /// Messages of a MiB that are sent back as they are cost less by [`receive`](Self::receive) and [`send`](Self::send): those are not copied on a server.
     ///
     /// ```
     /// use sansws_std::{Result, WebSocket};
