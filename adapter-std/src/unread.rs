@@ -1,6 +1,7 @@
 //! Input that was read and not yet processed.
 //! Knows no frame.
 
+use sansws_common::socket::memory::keep_large_blocks;
 use sansws_core::message::Assembly;
 
 /// Size of the buffer at first; a read that fills it doubles it.
@@ -50,6 +51,9 @@ impl Unread {
                 self.buffer.copy_within(self.start..self.end, 0);
                 (self.start, self.end) = (0, self.end - self.start);
             } else {
+                if self.buffer.is_empty() {
+                    keep_large_blocks();
+                }
                 let more = self.buffer.len().clamp(FIRST, MOST);
                 self.buffer.resize(self.buffer.len() + more, 0);
             }

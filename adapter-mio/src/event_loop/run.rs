@@ -10,6 +10,7 @@ use mio::{Events, Poll, Token};
 use sansws_common::contain::contain;
 use sansws_common::error::{Error, Result};
 use sansws_common::hub::HubRef;
+use sansws_common::socket::memory::keep_large_blocks;
 use sansws_core::time::{Duration, Instant};
 
 use super::{App, Handle, Key, Loop, Mailbox, Served, WAKER};
@@ -20,9 +21,6 @@ use sansws_common::ServerHandle;
 
 /// The token of the first listener; those of connections are below.
 const LISTENERS: usize = usize::MAX - 1_024;
-
-/// Length of a block that the allocator should not return to the system each time.
-const LARGE: usize = 4 << 20;
 
 /// Maximum number of events of one poll.
 const EVENTS: usize = 1_024;
@@ -65,9 +63,7 @@ impl EventLoop {
 
     /// Makes the loop of a poll, whose mailbox others may know already.
     pub(crate) fn of(poll: Poll, mailbox: Arc<Mailbox>) -> io::Result<Self> {
-        // glibc returns the top of its heap to the system as soon as 128 KiB of it are free, and pages it in again for the next message,
-        // until a larger block was freed once. Other allocators do not mind, and nothing is touched.
-        drop(std::hint::black_box(Vec::<u8>::with_capacity(LARGE)));
+        keep_large_blocks();
         let registry = poll.registry().try_clone()?;
         Ok(Self {
             poll,

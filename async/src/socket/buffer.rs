@@ -5,6 +5,7 @@
 use std::cell::RefCell;
 use std::mem;
 
+use sansws_common::socket::memory::keep_large_blocks;
 use sansws_core::message::Assembly;
 
 /// Number of reads after which a task lets others run, even if there is more input.
@@ -18,6 +19,9 @@ const WRITE: usize = 16 << 10;
 
 /// Maximum capacity of a write buffer that is kept.
 const WRITE_KEPT: usize = 128 << 10;
+
+/// Maximum capacity of the memory of a sent message that is kept for the next one.
+const SPARE: usize = 8 << 10;
 
 /// Number of buffers of each kind that a thread keeps.
 const KEPT: usize = 4;
@@ -49,6 +53,7 @@ fn take_reader() -> Box<Held> {
         .ok()
         .flatten();
     kept.unwrap_or_else(|| {
+        keep_large_blocks();
         Box::new(Held {
             buffer: vec![0; READ],
             lent: true,
@@ -87,6 +92,20 @@ struct Held {
     assembly: Assembly,
     /// Number of bytes at the end of the assembly that were read directly and not processed.
     direct: usize,
+    /// The memory of a message that was sent, for the next one that is received: an echo then allocates nothing.
+    spare: Vec<u8>,
+}
+
+/// What a message is made of.
+pub(crate) struct Parts<'a> {
+    /// The unread bytes.
+    pub(crate) bytes: &'a mut [u8],
+    /// The message that they continue.
+    pub(crate) assembly: &'a mut Assembly,
+    /// The start of the bytes, which is to be advanced by what is consumed.
+    pub(crate) start: &'a mut usize,
+    /// Memory for a copy.
+    pub(crate) spare: &'a mut Vec<u8>,
 }
 
 impl Held {
@@ -126,14 +145,17 @@ impl Unread {
         self.0.as_ref().map_or(&[], |held| held.bytes())
     }
 
-    /// Returns the unread bytes, the message that they continue, and the start of the bytes, which is to be advanced by what is consumed;
-    /// `None` if it holds neither.
+    /// Returns what a message is made of; `None` if there is neither an unread byte nor an unfinished message.
     #[inline]
-    pub(crate) fn parts(&mut self) -> Option<(&mut [u8], &mut Assembly, &mut usize)> {
+    pub(crate) fn parts(&mut self) -> Option<Parts<'_>> {
         let held = &mut **self.0.as_mut()?;
         let bytes = held.buffer.get_mut(held.start..held.end);
-        let bytes = bytes.unwrap_or_default();
-        Some((bytes, &mut held.assembly, &mut held.start))
+        Some(Parts {
+            bytes: bytes.unwrap_or_default(),
+            assembly: &mut held.assembly,
+            start: &mut held.start,
+            spare: &mut held.spare,
+        })
     }
 
     /// Returns the message that is arriving, if nothing else is unread: more of it can be read directly.
@@ -219,6 +241,17 @@ impl Unread {
     pub(crate) fn filled(&mut self, count: usize) {
         if let Some(held) = &mut self.0 {
             held.end += count;
+        }
+    }
+
+    /// Keeps the memory of a message that was sent, while the thread lends a box.
+    #[inline]
+    pub(crate) fn keep_spare(&mut self, memory: Vec<u8>) {
+        if memory.capacity() <= SPARE
+            && let Some(held) = &mut self.0
+            && held.lent
+        {
+            held.spare = memory;
         }
     }
 

@@ -73,7 +73,7 @@ impl<T: Transport> WebSocket<T> {
     ///
     /// This is the cheapest way to answer short messages: it works as [`receive_with`](Self::receive_with) does, but messages that have arrived
     /// together are handled together, and their answers leave in one write.
-    /// Messages of a MiB that are sent back as they are cost less by [`receive`](Self::receive) and [`send`](Self::send): those are not copied on a server.
+    /// A message is copied where it is sent back; [`receive`](Self::receive) and [`send`](Self::send) hand a long one on as it is.
     ///
     /// ```
     /// use sansws_async::{Result, Transport, WebSocket};

@@ -345,8 +345,7 @@ macro_rules! writing {
                 message: impl Into<Message>,
             ) -> impl Future<Output = Result<(), Error>> {
                 let message = message.into();
-                self.shared
-                    .submit(|engine| engine.send_message(|connection| connection.send(message)))
+                self.shared.submit(|engine| engine.send_owned(message))
             }
 
             /// Sends a text message.

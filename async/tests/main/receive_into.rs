@@ -94,3 +94,41 @@ fn a_call_that_is_given_up_and_one_that_fails_change_nothing() {
         ]
     );
 }
+
+#[test]
+fn an_echo_passes_its_memory_to_the_next_message() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let noted = Arc::clone(&seen);
+    let (wire, mut task, _handle) = open(Config::default(), move |upgrade: Upgrade<Wire>| {
+        let noted = Arc::clone(&noted);
+        async move {
+            let mut socket = upgrade.accept().await?;
+            while let Some(message) = socket.receive().await? {
+                let capacity = match &message {
+                    Message::Text(text) => text.capacity(),
+                    Message::Binary(bytes) => bytes.capacity(),
+                };
+                (noted.lock().unwrap()).push((message.as_bytes().to_vec(), capacity));
+                socket.send(message).await?;
+            }
+            Result::Ok(())
+        }
+    });
+    // Less than half of what there is would be wasted, and an empty message needs none.
+    let sent: [(u8, &[u8], usize); 6] = [
+        (0x82, b"a message of 21 bytes", 21),
+        (0x81, "grüße, alle".as_bytes(), 21),
+        (0x82, b"longer than what there is", 25),
+        (0x81, b"", 0),
+        (0x81, b"short", 5),
+        (0x82, b"abcd", 5),
+    ];
+    let mut batch = Vec::new();
+    for (opcode, payload, _) in sent {
+        batch.extend(frame(opcode, payload, KEY));
+    }
+    wire.push(batch);
+    task.run();
+    let expected = sent.map(|(_, payload, capacity)| (payload.to_vec(), capacity));
+    assert_eq!(*seen.lock().unwrap(), expected);
+}

@@ -3,6 +3,7 @@
 pub mod counters;
 pub mod ending;
 pub mod from_message;
+pub mod memory;
 pub mod outbox;
 pub mod read_ahead;
 pub mod taking;

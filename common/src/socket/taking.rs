@@ -17,6 +17,17 @@ pub enum Taking<'a, 'h> {
     Lent(&'a mut Handle<'h>),
 }
 
+/// Copies a payload into this memory if it fits and is at most twice as much as needed; else into new memory.
+#[inline]
+pub fn copied(spare: &mut Vec<u8>, payload: Payload<'_>) -> Message {
+    let length = payload.as_bytes().len();
+    if length == 0 || !(length..=2 * length).contains(&spare.capacity()) {
+        payload.to_message()
+    } else {
+        payload.to_message_in(mem::take(spare))
+    }
+}
+
 /// Copies a payload, into the memory of a message that is there.
 pub fn copied_into(spare: &mut Message, payload: Payload<'_>) -> Message {
     spare.assign(payload);

@@ -46,12 +46,23 @@ impl Connection {
 
     /// Sends an owned message: a large one is not copied.
     pub fn send(&mut self, message: impl Into<Message>) -> Result<(), SendError> {
-        let message = message.into();
-        if message.len() < LARGE || self.is_worth_deflating(message.len()) {
-            return self.send_payload(message.payload());
+        self.send_from(&mut Some(message.into()))
+    }
+
+    /// Sends an owned message, and leaves it to the caller if it was copied.
+    #[doc(hidden)]
+    #[inline]
+    pub fn send_from(&mut self, message: &mut Option<Message>) -> Result<(), SendError> {
+        let Some(owned) = message else {
+            return Ok(());
+        };
+        if owned.len() < LARGE || self.is_worth_deflating(owned.len()) {
+            return self.send_payload(owned.payload());
         }
         self.may_begin()?;
-        self.write_owned(message.kind().into(), false, message.into_bytes());
+        if let Some(owned) = message.take() {
+            self.write_owned(owned.kind().into(), false, owned.into_bytes());
+        }
         Ok(())
     }
 

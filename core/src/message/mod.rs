@@ -91,20 +91,8 @@ impl Message {
 
     /// Replaces the message by a copy of this one, in the memory that it has, which grows if need be.
     pub fn assign(&mut self, payload: Payload<'_>) {
-        let mut memory = core::mem::replace(self, Self::Binary(Vec::new())).into_bytes();
-        memory.clear();
-        *self = match payload {
-            Payload::Text(text) => {
-                // An empty one is always text.
-                let mut owned = String::from_utf8(memory).unwrap_or_default();
-                owned.push_str(text);
-                Self::Text(owned)
-            }
-            Payload::Binary(bytes) => {
-                memory.extend_from_slice(bytes);
-                Self::Binary(memory)
-            }
-        };
+        let memory = core::mem::replace(self, Self::Binary(Vec::new())).into_bytes();
+        *self = payload.to_message_in(memory);
     }
 }
 
@@ -178,6 +166,24 @@ impl<'a> Payload<'a> {
         match self {
             Self::Text(text) => Message::Text(text.into()),
             Self::Binary(bytes) => Message::Binary(bytes.into()),
+        }
+    }
+
+    /// Returns an owned copy in this memory, which is cleared first, and grows if need be.
+    #[inline]
+    pub fn to_message_in(self, mut memory: Vec<u8>) -> Message {
+        memory.clear();
+        match self {
+            Self::Text(text) => {
+                // Empty memory is always text.
+                let mut owned = String::from_utf8(memory).unwrap_or_default();
+                owned.push_str(text);
+                Message::Text(owned)
+            }
+            Self::Binary(bytes) => {
+                memory.extend_from_slice(bytes);
+                Message::Binary(memory)
+            }
         }
     }
 }

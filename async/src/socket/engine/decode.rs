@@ -7,7 +7,7 @@ use crate::socket::engine::Engine;
 use crate::socket::read_ahead::Control;
 use crate::transport::Transport;
 use sansws_common::socket::outbox::{ANSWERS, Handle, Outbox, lacks_room};
-use sansws_common::socket::taking::{Taking, copied_into};
+use sansws_common::socket::taking::{Taking, copied, copied_into};
 use sansws_core::connection::{Connection, Event};
 use sansws_core::limits::Verdict;
 use sansws_core::message::{Message, Payload};
@@ -40,12 +40,13 @@ impl<T: Transport> Engine<T> {
                 return self.pass(message);
             }
         }
-        let Some((input, assembly, start)) = self.unread.parts() else {
+        let Some(parts) = self.unread.parts() else {
             return Got::Nothing;
         };
+        let assembly = parts.assembly;
         let step = self
             .connection
-            .receive_timed(&clock, input, assembly, pieces);
+            .receive_timed(&clock, parts.bytes, assembly, pieces);
         let step = match step {
             Ok(step) => step,
             Err(violation) => {
@@ -55,7 +56,7 @@ impl<T: Transport> Engine<T> {
             }
         };
         // A closure may panic.
-        *start += step.consumed;
+        *parts.start += step.consumed;
         // One that is lent may stay in its assembly.
         let assembled = step.assembled && !matches!(taking, Taking::Lent(_));
         let payload = match step.event {
@@ -94,7 +95,7 @@ impl<T: Transport> Engine<T> {
         };
         match taking {
             Taking::Owned => {
-                let message = payload.to_message();
+                let message = copied(parts.spare, payload);
                 self.pass(message)
             }
             Taking::Into(spare) => {

@@ -10,6 +10,7 @@ use crate::socket::wakers::WakerRole;
 use crate::transport::Transport;
 use sansws_core::connection::Connection;
 use sansws_core::error::SendError;
+use sansws_core::message::Message;
 use sansws_core::time::Duration;
 
 /// Number of sends after which input is checked, however fast they come.
@@ -178,6 +179,16 @@ impl<T: Transport> Engine<T> {
         self.send(send)?;
         self.counts.sent += 1;
         self.sent.messages += 1;
+        Ok(())
+    }
+
+    /// Sends a message; the memory of one that was copied is kept for the next that is received.
+    pub(crate) fn send_owned(&mut self, message: Message) -> Result<(), Error> {
+        let mut unsent = Some(message);
+        self.send_message(|connection| connection.send_from(&mut unsent))?;
+        if let Some(copied) = unsent {
+            self.unread.keep_spare(copied.into_bytes());
+        }
         Ok(())
     }
 
