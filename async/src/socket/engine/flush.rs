@@ -91,10 +91,10 @@ impl<T: Transport> Engine<T> {
             }
             self.flags.dirty = false;
         }
-        if !self.flags.shut && self.connection.transport_action() == TransportAction::Shutdown {
+        if self.connection.transport_action() == TransportAction::Shutdown && !self.is_shut() {
             // The peer may be gone already; nothing is lost by that.
             let _ = ready!(self.transport.poll_shutdown(cx));
-            self.flags.shut = true;
+            self.rare_mut().shut = true;
         }
         Poll::Ready(Ok(wrote))
     }

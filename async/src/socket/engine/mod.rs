@@ -68,8 +68,6 @@ pub(crate) struct Engine<T> {
     counts: Counts,
     /// The counts that the server knows.
     reported: ReportedCounters,
-    /// The code with which we closed first: 1005 for none, 0 when we did not.
-    said: u16,
     /// Its hub and channel.
     post: Option<Box<HubAttachment>>,
     flags: Flags,
@@ -83,26 +81,28 @@ struct Rare {
     leaving: Option<Box<ScheduledClose>>,
     /// The peer's messages are limited.
     traffic: Option<Box<Traffic>>,
+    /// The code with which we closed first: 1005 for none, 0 when we did not.
+    said: u16,
+    /// Input ended.
+    ended: bool,
+    /// It was told to close: what was read ahead is discarded, and nothing is answered.
+    told: bool,
+    /// The writing side was shut down.
+    shut: bool,
+    /// A stream of messages has returned its last item.
+    over: bool,
 }
 
 #[derive(Debug, Default)]
 struct Flags {
     /// The transport may hold bytes that were written but not sent.
     dirty: bool,
-    /// The writing side was shut down.
-    shut: bool,
-    /// Input ended.
-    ended: bool,
-    /// It was told to close: what was read ahead is discarded, and nothing is answered.
-    leaving: bool,
     /// A task drives it, and flushes when the handler waits.
     driven: bool,
     /// Since the last turn, the handler has started to wait for input, and has registered for it.
     waits: bool,
     /// The read budget ran out: check timers before reading again.
     hurried: bool,
-    /// A stream of messages has returned its last item.
-    over: bool,
 }
 
 /// A chunk of a message, owned.
@@ -130,7 +130,6 @@ impl<T: Transport> Engine<T> {
             rare: None,
             counts: Counts::default(),
             reported: ReportedCounters::default(),
-            said: 0,
             post: None,
             flags: Flags::default(),
         }
@@ -356,7 +355,7 @@ impl<T: Transport> Engine<T> {
 
     /// Reads once. With `direct`, the rest of a large payload is read into its message, which nobody wants in chunks.
     fn poll_read(&mut self, cx: &Context<'_>, role: WakerRole, direct: bool) -> Poll<()> {
-        if self.flags.ended {
+        if self.has_input_ended() {
             return Poll::Pending;
         }
         if self.connection.is_paused() {
@@ -389,7 +388,7 @@ impl<T: Transport> Engine<T> {
         };
         match read {
             Ok(0) => {
-                self.flags.ended = true;
+                self.rare_mut().ended = true;
                 self.connection.end_of_input();
                 self.note_lost(LossCause::EndOfStream);
             }
@@ -404,7 +403,7 @@ impl<T: Transport> Engine<T> {
                 }
             }
             Err(error) => {
-                self.flags.ended = true;
+                self.rare_mut().ended = true;
                 self.connection.end_of_input();
                 self.note_end(|ending| ending.note_failed(error));
             }
@@ -444,7 +443,9 @@ impl<T: Transport> Engine<T> {
             }
             let progress = self.transport.send_progress();
             if let Some(expired) = self.connection.tick_with(now, progress) {
-                self.said = expired.close_code().map_or(self.said, CloseCode::get);
+                if let Some(code) = expired.close_code() {
+                    self.rare_mut().said = code.get();
+                }
                 if let Some(cause) = expired.loss() {
                     self.note_lost(cause);
                 }
@@ -459,8 +460,9 @@ impl<T: Transport> Engine<T> {
         // Earlier publications still reach the peer, as far as there is room.
         self.pull_last();
         if self.connection.close(now, code, reason).is_ok() {
-            self.said = code.map_or(1005, CloseCode::get);
-            self.flags.leaving = true;
+            let rare = self.rare_mut();
+            rare.said = code.map_or(1005, CloseCode::get);
+            rare.told = true;
             self.ahead.clear();
             self.leave_hub();
             // The timeout runs from now on, whenever the application polls again.
@@ -476,9 +478,9 @@ impl<T: Transport> Engine<T> {
             {}
             let _ = self.poll_flush(cx, role);
             if self.is_over() {
-                if !self.flags.shut {
+                if !self.is_shut() {
                     let _ = self.transport.poll_shutdown(cx);
-                    self.flags.shut = true;
+                    self.rare_mut().shut = true;
                 }
                 return Poll::Ready(());
             }
@@ -499,6 +501,6 @@ mod tests {
     #[test]
     fn an_engine_is_small() {
         println!("size_of::<Engine<()>>() = {}", size_of::<Engine<()>>());
-        assert!(size_of::<Engine<()>>() <= 296);
+        assert!(size_of::<Engine<()>>() <= 288);
     }
 }

@@ -76,13 +76,13 @@ impl<T: Transport> Engine<T> {
     /// Returns whether output cannot be sent, and a task that answers does not know yet: messages that it can still receive precede the
     /// end, and an error would keep it from them. Such an answer is lost as it would have been in flight.
     fn is_answering(&self) -> bool {
-        self.answers > 0 && !self.flags.leaving && !self.is_end_reported()
+        self.answers > 0 && !self.was_told_to_close() && !self.is_end_reported()
     }
 
     /// Returns why nothing can be sent. A failed write does not tell how the connection ended: the input does.
     fn poll_refusal(&mut self, cx: &Context<'_>, role: WakerRole) -> Poll<Error> {
         loop {
-            if self.flags.leaving {
+            if self.was_told_to_close() {
                 return Poll::Ready(SendError::Closing.into());
             }
             if self.is_ended() {

@@ -45,7 +45,7 @@ impl<T: Transport> Engine<T> {
         if self.is_ended() {
             return;
         }
-        self.flags.ended = true;
+        self.rare_mut().ended = true;
         self.connection.end_of_input();
         self.connection.end_of_output(self.transport.now());
         self.note_lost(LossCause::Aborted);
@@ -62,7 +62,10 @@ impl<T: Transport> Engine<T> {
 
     /// Returns the side that closed first, and the code of the first Close frame. An open connection is cut off by us.
     pub(crate) fn first_close(&self) -> (ClosedBy, u16) {
-        Ending::first_close(self.ending(), self.said)
+        Ending::first_close(
+            self.ending(),
+            self.rare.as_ref().map_or(0, |rare| rare.said),
+        )
     }
 
     /// Returns the end as an error, however normal it was.
@@ -78,12 +81,28 @@ impl<T: Transport> Engine<T> {
     }
 
     /// Returns whether a stream of messages has returned its last item.
-    pub(crate) const fn is_stream_over(&self) -> bool {
-        self.flags.over
+    pub(crate) fn is_stream_over(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| rare.over)
     }
 
-    pub(crate) const fn end_stream(&mut self) {
-        self.flags.over = true;
+    pub(crate) fn end_stream(&mut self) {
+        self.rare_mut().over = true;
+    }
+
+    /// Returns whether input has ended.
+    #[inline]
+    pub(super) fn has_input_ended(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| rare.ended)
+    }
+
+    /// Returns whether it was told to close: what was read ahead is discarded, and nothing is answered.
+    pub(super) fn was_told_to_close(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| rare.told)
+    }
+
+    /// Returns whether the writing side was shut down.
+    pub(super) fn is_shut(&self) -> bool {
+        self.rare.as_ref().is_some_and(|rare| rare.shut)
     }
 
     pub(crate) fn closed(&self) -> Option<&Closed> {
