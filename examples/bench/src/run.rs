@@ -21,6 +21,10 @@ const SETTLE: Duration = Duration::from_millis(5);
 /// How long the idle connections are left alone.
 const REST: Duration = Duration::from_secs(1);
 
+/// Connections that are open before the memory of the others is measured: code
+/// and buffers that all share are there then.
+const WARM: usize = 100;
+
 /// What one peer did in one round.
 #[derive(Debug, Clone, Copy, Serialize)]
 #[serde(untagged)]
@@ -149,6 +153,7 @@ fn measure(
 ) -> Result<(Sample, bool)> {
     // Dropped after the server, which so does not see the connections break.
     let (mut echoes, mut audience) = (None, None);
+    let (mut warm_echoes, mut warm_audience) = (None, None);
     // The threads of a server must not share one CPU.
     let cpus = cpus.filter(|_| scenario.mode != Mode::Threads);
     let server = Server::start(row.peer.name, row.variant.mode, cpus)?;
@@ -160,6 +165,9 @@ fn measure(
             echoed(&server, echoes.insert(load), seconds)?
         }
         Shape::Idle => {
+            let few = scenario.connections(WARM);
+            let _warm = warm_echoes.insert(Load::open(&server.door, row.peer.wire, &few)?);
+            let fresh = rest(&server)?;
             let _load = echoes.insert(Load::open(&server.door, row.peer.wire, scenario)?);
             rested(&server, scenario, fresh)?
         }
@@ -170,6 +178,9 @@ fn measure(
             Sample::Published(published(&server, load, scenario, seconds, fresh)?)
         }
         Shape::Groups => {
+            let few = scenario.connections(WARM);
+            let _warm = warm_audience.insert(Audience::open(server.door.port, &few, 0)?);
+            let fresh = rest(&server)?;
             let _load = audience.insert(Audience::open(server.door.port, scenario, 0)?);
             rested(&server, scenario, fresh)?
         }
@@ -177,11 +188,16 @@ fn measure(
     Ok((sample, server.pinned))
 }
 
-fn rested(server: &Server, scenario: &Scenario, fresh: u64) -> Result<Sample> {
+/// The memory of a server once it has nothing to do.
+fn rest(server: &Server) -> Result<u64> {
     sleep(REST);
+    server.resident()
+}
+
+fn rested(server: &Server, scenario: &Scenario, fresh: u64) -> Result<Sample> {
     Ok(Sample::Rested {
         connections: scenario.connections,
-        bytes: server.resident()?.saturating_sub(fresh),
+        bytes: rest(server)?.saturating_sub(fresh),
     })
 }
 

@@ -102,6 +102,14 @@ impl Scenario {
         }
     }
 
+    /// The scenario with another number of connections.
+    pub(crate) const fn connections(self, connections: usize) -> Self {
+        Self {
+            connections,
+            ..self
+        }
+    }
+
     const fn in_flight(self, in_flight: usize) -> Self {
         Self { in_flight, ..self }
     }
