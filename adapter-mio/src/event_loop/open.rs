@@ -95,8 +95,10 @@ impl Loop {
             self.drained(slot);
             return Next::Round;
         }
-        self.end_if_over(slot);
-        self.tell_close(slot);
+        if peer.flags.ended || peer.ending.is_some() {
+            self.end_if_over(slot);
+            self.tell_close(slot);
+        }
         let Some(peer) = self.peers.get_mut(slot) else {
             return Next::Wait;
         };
@@ -137,6 +139,9 @@ impl Loop {
         };
         if peer.flags.blocked {
             return Flushed::Blocked;
+        }
+        if !peer.has_unsent() {
+            return Flushed::Done;
         }
         let before = peer.counts.bytes_sent();
         let flushed = peer.flush(self.now);

@@ -315,6 +315,16 @@ impl Peer {
         self.flags.paused || self.publishing > 0
     }
 
+    /// Returns whether there may be something to write.
+    #[inline]
+    pub(super) fn has_unsent(&self) -> bool {
+        match &self.stage {
+            Stage::Open(connection) => connection.has_output() || self.stream.has_unsent(),
+            Stage::Streaming(_) => true,
+            Stage::Opening(_) | Stage::Connecting(_) | Stage::Over => false,
+        }
+    }
+
     /// Writes the output, as far as the stream takes it. An error ends writing: input is still received.
     pub(super) fn flush(&mut self, now: Instant) -> Flushed {
         match self.write_all(now) {
