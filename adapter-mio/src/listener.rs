@@ -197,6 +197,18 @@ impl Listener {
         }
     }
 
+    /// Closes it. The poll has to forget it first: another process, or another loop, may hold the socket open.
+    pub(crate) fn close(self, registry: &Registry) {
+        let _ = match self.socket {
+            Socket::Polled(mut listener) => registry.deregister(&mut listener),
+            #[cfg(unix)]
+            Socket::PolledUnix(mut listener) => registry.deregister(&mut listener),
+            Socket::Tcp(..) => Ok(()),
+            #[cfg(unix)]
+            Socket::Unix(_) => Ok(()),
+        };
+    }
+
     pub(crate) const fn speaks(&self) -> &Speaks {
         &self.speaks
     }

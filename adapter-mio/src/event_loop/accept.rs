@@ -4,7 +4,7 @@
 use std::io;
 use std::rc::Rc;
 
-use mio::Token;
+use mio::{Registry, Token};
 use sansws_common::contain::contain;
 use sansws_common::listen::is_of_one;
 use sansws_common::{Admission, ConnectInfo};
@@ -13,6 +13,7 @@ use sansws_core::time::Duration;
 use super::opening::Opening;
 use super::peer::{Peer, Stage};
 use super::{Key, Loop, Served};
+use crate::listener::Listener;
 
 /// Maximum number of connections that one listener accepts in a turn.
 const ACCEPTS: usize = 64;
@@ -23,12 +24,23 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// The listeners that have connections, and whether accepting failed.
 #[derive(Debug, Default)]
 pub(super) struct Accepting {
+    /// Until the server has shut down, but for connections that it waits for.
+    pub(super) listeners: Vec<Listener>,
     /// Indexes of listeners that may have connections.
     pub(super) ready: Vec<usize>,
     /// Accepting failed, and is tried again later.
     pub(super) paused: bool,
     /// The failure was logged, and has not ended.
     failing: bool,
+}
+
+impl Accepting {
+    /// Closes the listeners: whoever connects gets to another server that listens on the same port or socket, or is refused by the system.
+    fn stop(&mut self, registry: &Registry) {
+        for listener in self.listeners.drain(..) {
+            listener.close(registry);
+        }
+    }
 }
 
 impl Loop {
@@ -46,14 +58,21 @@ impl Loop {
 
     /// Accepts from all listeners that may have connections.
     pub(super) fn accept(&mut self) {
-        if self.accepting.paused {
-            return;
-        }
         let Some(served) = self.served.clone() else {
             return;
         };
+        if served.handle.is_closing() && self.is_past_window(&served.handle) {
+            self.accepting.stop(&self.registry);
+        }
+        if self.accepting.paused {
+            return;
+        }
+        let listeners = std::mem::take(&mut self.accepting.listeners);
         for index in std::mem::take(&mut self.accepting.ready) {
-            match self.accept_some(index, &served) {
+            let Some(listener) = listeners.get(index) else {
+                continue;
+            };
+            match self.accept_some(listener, &served) {
                 Ok(true) => self.listener_is_ready(index),
                 Ok(false) => {}
                 Err(error) => {
@@ -68,6 +87,7 @@ impl Loop {
                 }
             }
         }
+        self.accepting.listeners = listeners;
         // Not at the first that is accepted: with as many clients as descriptors, that fails and succeeds all the time.
         if !self.accepting.paused
             && self.accepting.ready.is_empty()
@@ -78,10 +98,7 @@ impl Loop {
     }
 
     /// Returns whether there may be more.
-    fn accept_some(&mut self, index: usize, served: &Rc<Served>) -> io::Result<bool> {
-        let Some(listener) = served.listeners.get(index) else {
-            return Ok(false);
-        };
+    fn accept_some(&mut self, listener: &Listener, served: &Rc<Served>) -> io::Result<bool> {
         for _ in 0..ACCEPTS {
             let (mut stream, peer) = match listener.accept() {
                 Ok(accepted) => accepted,

@@ -165,7 +165,7 @@ impl Loop {
     }
 
     /// Returns whether a draining server need not refuse clients any more. Until it has obeyed, it does not know when the window ends.
-    fn is_past_window(&self, handle: &ServerHandle) -> bool {
+    pub(super) fn is_past_window(&self, handle: &ServerHandle) -> bool {
         handle.window().is_zero() || self.shutdown.window.is_some_and(|at| at <= self.now)
     }
 

@@ -49,7 +49,6 @@ use slab::Slab;
 use crate::ServerOptions;
 use crate::clock::now;
 use crate::id::ConnectionId;
-use crate::listener::Listener;
 use crate::message::Incoming;
 use crate::timers::Timers;
 use opening::{Page, StreamHost};
@@ -218,7 +217,6 @@ pub(crate) struct Served {
     pub(crate) app: App,
     pub(crate) options: Arc<ServerOptions>,
     pub(crate) handle: ServerHandle,
-    pub(crate) listeners: Vec<Listener>,
 }
 
 /// A loop, as callbacks and closures see it: its other connections, timers, and the time.

@@ -91,8 +91,8 @@ impl EventLoop {
             app,
             options,
             handle: handle.clone(),
-            listeners: polled,
         }));
+        self.inner.accepting.listeners = polled;
         self.inner.slow = slow;
         for hub in hubs {
             self.inner.hub_index(&hub);

@@ -1,9 +1,11 @@
 //! The end of a server while peers are in the middle of something: nobody who is not served delays it, and who is served gets the rest.
 
 use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::time::Duration;
 
 use super::on_each;
+use super::scripts::KEY;
 use super::servers::{BIG, End, Peer, Running, Setup, until};
 use crate::support::certs::Certs;
 
@@ -98,6 +100,25 @@ fn a_drain_refuses_to_its_end_whatever_time_there_is_after_it() {
         }
         server.handle.close();
         server.ended();
+    });
+}
+
+#[test]
+fn a_server_that_waits_for_its_last_peer_listens_no_more() {
+    on_each(|adapter| {
+        for window in [Duration::ZERO, Duration::from_millis(20)] {
+            let mut server = Running::start(adapter, &patient());
+            let mut peer = Peer::connect(server.address, None);
+            let request = format!("GET /echo HTTP/1.1\r\nHost: a\r\n{KEY}\r\n");
+            peer.write_all(request.as_bytes()).unwrap();
+            peer.read_exact(&mut [0; 12]).unwrap();
+            server.handle.drain(window);
+            // The peer does not answer the Close. Others go where the next server listens.
+            until(|| TcpStream::connect(server.address).is_err());
+            assert_eq!(server.handle.open(), 1, "{adapter:?}");
+            drop(peer);
+            server.ended();
+        }
     });
 }
 
