@@ -43,6 +43,7 @@ use crate::stream::Stream;
 pub struct Listener {
     socket: Socket,
     speaks: Speaks,
+    closes_on_drain: bool,
 }
 
 #[derive(Debug)]
@@ -100,6 +101,7 @@ impl Listener {
         Self {
             socket,
             speaks: Speaks::default(),
+            closes_on_drain: false,
         }
     }
 
@@ -116,6 +118,15 @@ impl Listener {
     #[must_use]
     pub const fn proxy_protocol(mut self) -> Self {
         self.speaks.proxied = true;
+        self
+    }
+
+    /// Closes it as soon as the server drains or closes. Use it for a socket on which the next process listens already, one that a
+    /// supervisor passes on or whose port both share: clients then reach that process. Without it, the server answers those whom it accepts
+    /// with 503 until the drain's window is over.
+    #[must_use]
+    pub const fn close_on_drain(mut self) -> Self {
+        self.closes_on_drain = true;
         self
     }
 
@@ -156,6 +167,7 @@ impl Listener {
         Ok(Self {
             socket,
             speaks: self.speaks.clone(),
+            closes_on_drain: self.closes_on_drain,
         })
     }
 
@@ -178,6 +190,7 @@ impl Listener {
         Ok(Self {
             socket,
             speaks: self.speaks,
+            closes_on_drain: self.closes_on_drain,
         })
     }
 
@@ -207,6 +220,10 @@ impl Listener {
             #[cfg(unix)]
             Socket::Unix(_) => Ok(()),
         };
+    }
+
+    pub(crate) const fn closes_on_drain(&self) -> bool {
+        self.closes_on_drain
     }
 
     pub(crate) const fn speaks(&self) -> &Speaks {

@@ -24,8 +24,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// The listeners that have connections, and whether accepting failed.
 #[derive(Debug, Default)]
 pub(super) struct Accepting {
-    /// Until the server has shut down, but for connections that it waits for.
-    pub(super) listeners: Vec<Listener>,
+    /// `None`: closed, because the server drains or has shut down but for connections that it waits for.
+    pub(super) listeners: Vec<Option<Listener>>,
     /// Indexes of listeners that may have connections.
     pub(super) ready: Vec<usize>,
     /// Accepting failed, and is tried again later.
@@ -35,10 +35,14 @@ pub(super) struct Accepting {
 }
 
 impl Accepting {
-    /// Closes the listeners: whoever connects gets to another server that listens on the same port or socket, or is refused by the system.
-    fn stop(&mut self, registry: &Registry) {
-        for listener in self.listeners.drain(..) {
-            listener.close(registry);
+    /// Closes listeners, during the drain's window those that close on drain: clients reach another server that listens on the same port
+    /// or socket, or are refused by the system.
+    fn stop(&mut self, is_past_window: bool, registry: &Registry) {
+        for place in &mut self.listeners {
+            let closes = |listener: &mut Listener| is_past_window || listener.closes_on_drain();
+            if let Some(listener) = place.take_if(closes) {
+                listener.close(registry);
+            }
         }
     }
 }
@@ -61,15 +65,16 @@ impl Loop {
         let Some(served) = self.served.clone() else {
             return;
         };
-        if served.handle.is_closing() && self.is_past_window(&served.handle) {
-            self.accepting.stop(&self.registry);
+        if served.handle.is_closing() {
+            let is_past_window = self.is_past_window(&served.handle);
+            self.accepting.stop(is_past_window, &self.registry);
         }
         if self.accepting.paused {
             return;
         }
         let listeners = std::mem::take(&mut self.accepting.listeners);
         for index in std::mem::take(&mut self.accepting.ready) {
-            let Some(listener) = listeners.get(index) else {
+            let Some(Some(listener)) = listeners.get(index) else {
                 continue;
             };
             match self.accept_some(listener, &served) {

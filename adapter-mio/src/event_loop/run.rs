@@ -83,7 +83,8 @@ impl EventLoop {
     ) -> Result<(), Error> {
         let mut polled = Vec::new();
         for (index, listener) in listeners.into_iter().enumerate() {
-            polled.push(listener.polled(self.poll.registry(), Token(LISTENERS + index))?);
+            let listener = listener.polled(self.poll.registry(), Token(LISTENERS + index))?;
+            polled.push(Some(listener));
         }
         let all = 0..polled.len();
         let hubs = app.hubs(HubRef::is_same);

@@ -225,7 +225,7 @@ impl Starting {
 }
 
 /// Accepts until the handle is closed, and all connections had time to leave.
-fn accept(listeners: Vec<Listener>, handle: &ServerHandle, starting: &Starting) {
+fn accept(mut listeners: Vec<Listener>, handle: &ServerHandle, starting: &Starting) {
     let mut paused = false;
     let mut closing: Option<(Duration, Instant)> = None;
     loop {
@@ -240,6 +240,7 @@ fn accept(listeners: Vec<Listener>, handle: &ServerHandle, starting: &Starting) 
                 return;
             }
             closing = Some((window, until));
+            listeners.retain(|listener| !listener.closes_on_drain);
         }
         let mut sources: Vec<_> = listeners
             .iter()

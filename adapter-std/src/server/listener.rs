@@ -46,6 +46,7 @@ use crate::wire::Wire;
 pub struct Listener {
     socket: Socket,
     speaks: Speaks,
+    pub(super) closes_on_drain: bool,
 }
 
 #[derive(Debug)]
@@ -91,6 +92,7 @@ impl Listener {
         Self {
             socket,
             speaks: Speaks::default(),
+            closes_on_drain: false,
         }
     }
 
@@ -107,6 +109,15 @@ impl Listener {
     #[must_use]
     pub const fn proxy_protocol(mut self) -> Self {
         self.speaks.proxied = true;
+        self
+    }
+
+    /// Closes it as soon as the server drains or closes. Use it for a socket on which the next process listens already, one that a
+    /// supervisor passes on or whose port both share: clients then reach that process. Without it, the server answers those whom it accepts
+    /// with 503 until the drain's window is over.
+    #[must_use]
+    pub const fn close_on_drain(mut self) -> Self {
+        self.closes_on_drain = true;
         self
     }
 

@@ -19,6 +19,11 @@ pub trait Listen {
 
     /// Returns the next connection.
     fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Self::Accepted>>;
+
+    /// Returns whether it is dropped when a drain begins, not when it is over.
+    fn closes_on_drain(&self) -> bool {
+        false
+    }
 }
 
 /// How long accepting pauses after an error such as too many open files.
@@ -48,6 +53,9 @@ pub async fn accept<L, S>(
             let _ = signals.as_mut().poll(cx);
             if over.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(None);
+            }
+            if handle.is_closing() {
+                listeners.retain(|listener| !listener.closes_on_drain());
             }
             for (at, listener) in listeners.iter().enumerate() {
                 if let Poll::Ready(accepted) = listener.poll_accept(cx) {

@@ -42,6 +42,7 @@ use crate::server::proxy_header::receive_proxy_header;
 pub struct Listener<R: Runtime> {
     socket: Socket<R>,
     speaks: Speaks,
+    closes_on_drain: bool,
 }
 
 #[derive(Debug)]
@@ -113,6 +114,15 @@ impl<R: Runtime> Listener<R> {
         self
     }
 
+    /// Closes it as soon as the server drains or closes. Use it for a socket on which the next process listens already, one that a
+    /// supervisor passes on or whose port both share: clients then reach that process. Without it, the server answers those whom it accepts
+    /// with 503 until the drain's window is over.
+    #[must_use]
+    pub const fn close_on_drain(mut self) -> Self {
+        self.closes_on_drain = true;
+        self
+    }
+
     /// Returns the address that it listens on; a Unix socket has none.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         match &self.socket {
@@ -126,6 +136,7 @@ impl<R: Runtime> Listener<R> {
         Self {
             socket,
             speaks: Speaks::default(),
+            closes_on_drain: false,
         }
     }
 }
@@ -150,6 +161,10 @@ impl<R: Runtime> Listen for Listener<R> {
             peer,
             speaks: self.speaks.clone(),
         }))
+    }
+
+    fn closes_on_drain(&self) -> bool {
+        self.closes_on_drain
     }
 }
 

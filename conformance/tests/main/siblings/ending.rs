@@ -106,8 +106,16 @@ fn a_drain_refuses_to_its_end_whatever_time_there_is_after_it() {
 #[test]
 fn a_server_that_waits_for_its_last_peer_listens_no_more() {
     on_each(|adapter| {
-        for window in [Duration::ZERO, Duration::from_millis(20)] {
-            let mut server = Running::start(adapter, &patient());
+        for (window, closes_on_drain) in [
+            (Duration::ZERO, false),
+            (Duration::from_millis(20), false),
+            (LONG, true),
+        ] {
+            let setup = Setup {
+                closes_on_drain,
+                ..patient()
+            };
+            let mut server = Running::start(adapter, &setup);
             let mut peer = Peer::connect(server.address, None);
             let request = format!("GET /echo HTTP/1.1\r\nHost: a\r\n{KEY}\r\n");
             peer.write_all(request.as_bytes()).unwrap();
@@ -116,6 +124,7 @@ fn a_server_that_waits_for_its_last_peer_listens_no_more() {
             // The peer does not answer the Close. Others go where the next server listens.
             until(|| TcpStream::connect(server.address).is_err());
             assert_eq!(server.handle.open(), 1, "{adapter:?}");
+            server.handle.close();
             drop(peer);
             server.ended();
         }

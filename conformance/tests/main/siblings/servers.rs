@@ -28,6 +28,8 @@ pub struct Setup {
     pub max_connections: Option<usize>,
     pub tls: Option<Arc<ServerConfig>>,
     pub proxied: bool,
+    /// Its listener closes when it drains.
+    pub closes_on_drain: bool,
     /// Its echo is lent messages; except on mio, which always lends them.
     pub lends: bool,
     /// It drains before anybody comes.
@@ -67,6 +69,9 @@ macro_rules! listener {
         }
         if $setup.proxied {
             listener = listener.proxy_protocol();
+        }
+        if $setup.closes_on_drain {
+            listener = listener.close_on_drain();
         }
         listener
     }};
