@@ -52,7 +52,58 @@ impl<E: Endpoint> Dialer<E> {
         Self::of(Shared::Own(endpoint.into()))
     }
 
-    /// Creates a dialer of an endpoint that connects by itself, for example again after a failure: it is given a dialer of itself.
+    /// Creates a dialer of an endpoint that connects by itself, for example again after a failure: it is given a dialer of itself. Only the
+    /// dialer that is returned keeps the endpoint while it has no connection: hold it as long as the loop runs.
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// use sansws_mio::{
+    ///     Closed, ConnectOptions, Dialer, Endpoint, Error, EventLoop, Incoming, Loop, Result, Socket,
+    /// };
+    ///
+    /// /// Prints what a server sends, and connects again a second after each end.
+    /// struct Feed(Dialer<Self>);
+    ///
+    /// fn connect(dialer: &Dialer<Feed>, within: &mut Loop) {
+    ///     let url = "wss://example.org/feed";
+    ///     if let Err(error) = dialer.connect(within, url, ConnectOptions::default(), ()) {
+    ///         eprintln!("{error}");
+    ///     }
+    /// }
+    ///
+    /// impl Feed {
+    ///     fn connect_later(&self, within: &mut Loop) {
+    ///         let dialer = self.0.clone();
+    ///         within.after(Duration::from_secs(1), move |within| connect(&dialer, within));
+    ///     }
+    /// }
+    ///
+    /// impl Endpoint for Feed {
+    ///     type Data = ();
+    ///
+    ///     fn message(&mut self, _: &mut Socket<'_, ()>, message: Incoming<'_>) -> Result {
+    ///         println!("{}", message.text()?);
+    ///         Ok(())
+    ///     }
+    ///
+    ///     fn close(&mut self, socket: &mut Socket<'_, ()>, _: &Closed) {
+    ///         self.connect_later(socket.context());
+    ///     }
+    ///
+    ///     fn failed(&mut self, within: &mut Loop, (): (), error: Error) {
+    ///         eprintln!("{error}");
+    ///         self.connect_later(within);
+    ///     }
+    /// }
+    ///
+    /// fn main() -> Result {
+    ///     let mut event_loop = EventLoop::new()?;
+    ///     let dialer = Dialer::new_cyclic(Feed);
+    ///     connect(&dialer, event_loop.context());
+    ///     Ok(event_loop.run()?)
+    /// }
+    /// ```
     pub fn new_cyclic(make: impl FnOnce(Self) -> E) -> Self {
         let make = |weak: WeakHandler| make(Self::of(Shared::Weak(weak)));
         Self::of(Shared::Own(cyclic(make)))
@@ -84,7 +135,7 @@ impl<E: Endpoint> Dialer<E> {
             Shared::Own(handler) => handler.clone(),
             Shared::Weak(weak) => weak
                 .upgrade()
-                .ok_or_else(|| Error::other("the dialer of this endpoint is gone"))?,
+                .ok_or_else(|| Error::other("the dialer that `new_cyclic` returned is gone"))?,
         };
         within.connect(url, options, handler, Box::new(data))
     }

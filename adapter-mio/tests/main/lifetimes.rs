@@ -380,3 +380,20 @@ fn values_of_a_request_whose_ends_panic_harm_nobody() {
     server.remote.run(move |_| drop(brittle));
     server.close();
 }
+
+#[test]
+fn an_endpoint_whose_dialer_is_gone_says_which_one_to_keep() {
+    fn ignore(_: &mut Socket<'_, ()>, _: Incoming<'_>) -> Result {
+        Ok(())
+    }
+    let mut event_loop = EventLoop::new().unwrap();
+    let mut own = None;
+    drop(Dialer::new_cyclic(|dialer| {
+        own = Some(dialer);
+        ignore
+    }));
+    let (options, url) = (ConnectOptions::default(), "ws://127.0.0.1:1/");
+    let connected = own.unwrap().connect(event_loop.context(), url, options, ());
+    let error = connected.unwrap_err().to_string();
+    assert_eq!(error, "the dialer that `new_cyclic` returned is gone");
+}
