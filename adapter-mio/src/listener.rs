@@ -91,6 +91,16 @@ impl Listener {
         bind_unix(path.as_ref(), |socket| Ok(Self::new(Socket::Unix(socket))))
     }
 
+    /// Takes a Unix listener that is already bound, by a supervisor for example, which also removes its path.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the system refuses to let it not block.
+    #[cfg(unix)]
+    pub fn from_std_unix(listener: std::os::unix::net::UnixListener) -> Result<Self, Error> {
+        listener.set_nonblocking(true)?;
+        Ok(Self::new(Socket::Unix(listener)))
+    }
+
     fn of_tcp(listener: std::net::TcpListener, shared: bool) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;

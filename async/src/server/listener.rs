@@ -92,6 +92,16 @@ impl<R: Runtime> Listener<R> {
         })
     }
 
+    /// Takes a Unix listener that is already bound, by a supervisor for example, which also removes its path.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the runtime refuses it.
+    #[cfg(unix)]
+    pub fn from_std_unix(listener: std::os::unix::net::UnixListener) -> Result<Self, Error> {
+        listener.set_nonblocking(true)?;
+        Ok(Self::new(Socket::Unix(R::listen_unix(listener)?)))
+    }
+
     fn from_socket(listener: std::net::TcpListener) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;

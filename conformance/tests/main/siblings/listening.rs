@@ -1,10 +1,13 @@
 //! What a listener finds where it is to listen.
 
-use std::os::unix::net::{UnixDatagram, UnixListener};
-use std::path::Path;
+use std::io::{Read, Write};
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Sender, channel};
 
-use sansws_async::Error;
+use sansws_async::{Error, ServerHandle};
+use sansws_core::http::Response;
 
 use super::{Adapter, on_each};
 
@@ -20,15 +23,82 @@ fn listen(adapter: Adapter, path: &Path) -> Result<(), Error> {
     }
 }
 
+/// Makes a folder for sockets.
+fn folder() -> PathBuf {
+    static NUMBER: AtomicUsize = AtomicUsize::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let folder = format!("sansws-listening-{}-{number}", std::process::id());
+    let folder = std::env::temp_dir().join(folder);
+    std::fs::create_dir(&folder).unwrap();
+    folder
+}
+
+/// Serves a page on a socket that is passed on.
+fn serve(adapter: Adapter, passed: UnixListener, tell: &Sender<ServerHandle>) -> Result<(), Error> {
+    macro_rules! server {
+        ($ws:ident) => {{
+            let listener = $ws::Listener::from_std_unix(passed)?;
+            let mut server = $ws::Server::new(listener);
+            tell.send(server.handle()).unwrap();
+            server
+        }};
+    }
+    macro_rules! on_runtime {
+        ($ws:ident) => {
+            async move {
+                let router = $ws::Router::new().get("/", "a page\n");
+                server!($ws).serve(router).await
+            }
+        };
+    }
+    let page = || Ok(Response::text(200, "a page\n"));
+    match adapter {
+        Adapter::Tokio => crate::runtimes::on_tokio::block_on(on_runtime!(sansws_tokio)),
+        Adapter::Smol => crate::runtimes::on_smol::block_on(on_runtime!(sansws_smol)),
+        Adapter::Std => {
+            let router = sansws_std::Router::new().get("/", move |_: sansws_std::Scope| page());
+            server!(sansws_std).serve(router)
+        }
+        Adapter::Mio => {
+            let router = sansws_mio::Router::new().get("/", move |_: sansws_mio::Scope| page());
+            server!(sansws_mio).serve(router)
+        }
+    }
+}
+
+/// A supervisor keeps the socket: who connects while nobody serves is served later.
+#[test]
+fn a_unix_socket_that_is_passed_on_is_served() {
+    on_each(|adapter| {
+        let folder = folder();
+        let path = folder.join("socket");
+        let kept = UnixListener::bind(&path).unwrap();
+        for _ in 0..2 {
+            let mut early = UnixStream::connect(&path).unwrap();
+            early
+                .write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+                .unwrap();
+            let (tell, told) = channel();
+            let passed = kept.try_clone().unwrap();
+            let server = std::thread::spawn(move || serve(adapter, passed, &tell));
+            let handle = told.recv().unwrap();
+            let mut answer = String::new();
+            early.read_to_string(&mut answer).unwrap();
+            drop(early);
+            assert!(answer.ends_with("a page\n"), "{adapter:?} {answer}");
+            handle.close();
+            server.join().unwrap().unwrap();
+            assert!(path.exists());
+        }
+        std::fs::remove_dir_all(&folder).unwrap();
+    });
+}
+
 /// A server that was killed, or has ended, leaves its socket: the next one need not be told to remove it.
 #[test]
 fn a_unix_socket_that_was_left_behind_is_replaced_and_nothing_else() {
-    static NUMBER: AtomicUsize = AtomicUsize::new(0);
     on_each(|adapter| {
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let folder = format!("sansws-listening-{}-{number}", std::process::id());
-        let folder = std::env::temp_dir().join(folder);
-        std::fs::create_dir(&folder).unwrap();
+        let folder = folder();
         let path = folder.join("socket");
         listen(adapter, &path).unwrap();
         assert!(path.exists());
