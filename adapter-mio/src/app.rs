@@ -1,15 +1,20 @@
 //! Routers of endpoints and pages.
 //!
 //! ```
-//! use sansws_mio::{Incoming, Result, Router, Scope, Socket};
+//! use sansws_mio::{AddressLimits, Incoming, PerAddress, Result, Router, Scope, Socket};
 //!
 //! fn room(socket: &mut Socket<'_, ()>, message: Incoming<'_>) -> Result {
 //!     let _ = socket.send(message);
 //!     Ok(())
 //! }
 //!
+//! let addresses = PerAddress::new(AddressLimits {
+//!     connections: Some(50),
+//!     ..AddressLimits::default()
+//! });
 //! let router = Router::new()
 //!     .route("/rooms/{room}", room)
+//!     .layer(addresses) // 429 beyond
 //!     .get("/health", |_: Scope| Ok(sansws_mio::Response::text(200, "fine\n")));
 //! # drop(router);
 //! ```
@@ -25,6 +30,8 @@ use sansws_core::message::StreamFormat;
 use crate::endpoint::Endpoint;
 use crate::event_loop::Handler;
 use crate::{Scope, ServerOptions};
+
+pub use sansws_common::app::{Layer, PerAddress};
 
 /// A pattern and its endpoint or page.
 ///

@@ -46,7 +46,7 @@ mod socket;
 mod stream;
 mod timers;
 
-pub use app::{IntoService, Route, Router};
+pub use app::{IntoService, Layer, PerAddress, Route, Router};
 pub use dialer::Dialer;
 pub use endpoint::Endpoint;
 pub use event_loop::{EventLoop, Handle, Handler, Loop};
@@ -83,7 +83,7 @@ pub use sansws_core::hub::{
     Present, Publication, PublishOptions, Published, QueueLimits, Recovered, RecoveryFailure,
     Signal, SlowConsumerPolicy, Target,
 };
-pub use sansws_core::limits::{LimitAction, Rate, TrafficLimits};
+pub use sansws_core::limits::{AddressLimits, LimitAction, Rate, TrafficLimits};
 pub use sansws_core::message::{Message, MessageKind, Payload, PreparedMessage, StreamFormat};
 pub use sansws_core::time::{Duration, Instant};
 

@@ -84,7 +84,7 @@ mod stream;
 mod unread;
 mod wire;
 
-pub use app::{IntoService, Route, Router};
+pub use app::{IntoService, Layer, PerAddress, Route, Router};
 pub use client::{Client, Connecting, connect, connect_over};
 pub use server::{Accepting, Listener, Server, Upgrade, accept};
 pub use socket::{
@@ -111,7 +111,7 @@ pub use sansws_core::error::{InvalidInput, SendError, Violation};
 pub use sansws_core::handshake::{AcceptOptions, Failure, OriginPolicy, Refusal, Request};
 pub use sansws_core::http::forwarded::Trusted;
 pub use sansws_core::http::{Headers, RequestHead, Response, Url};
-pub use sansws_core::limits::{LimitAction, Rate, TrafficLimits};
+pub use sansws_core::limits::{AddressLimits, LimitAction, Rate, TrafficLimits};
 pub use sansws_core::message::{Message, MessageKind, Payload, PreparedMessage};
 
 /// Options of a server.

@@ -331,7 +331,7 @@ impl Drop for Brittle {
 fn values_of_a_request_whose_ends_panic_harm_nobody() {
     let server = Running::new(move || {
         Router::new()
-            .layer(|scope| {
+            .layer(|scope: &mut Scope| {
                 scope.attach(Brittle);
                 scope.keep_alive_until_close(Brittle);
                 match scope.path() {

@@ -17,6 +17,7 @@ mod fairness;
 mod groups;
 mod layers;
 mod lifetimes;
+mod per_address;
 mod remote;
 mod secure;
 mod server;

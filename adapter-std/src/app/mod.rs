@@ -1,7 +1,7 @@
 //! Routers of handlers and pages.
 //!
 //! ```
-//! use sansws_std::{Router, Scope, Upgrade};
+//! use sansws_std::{AddressLimits, PerAddress, Router, Scope, Upgrade};
 //!
 //! fn room(upgrade: Upgrade) -> sansws_std::Result {
 //!     let room: String = upgrade.param("room")?;
@@ -10,8 +10,13 @@
 //!     Ok(())
 //! }
 //!
+//! let addresses = PerAddress::new(AddressLimits {
+//!     connections: Some(50),
+//!     ..AddressLimits::default()
+//! });
 //! let router = Router::new()
 //!     .route("/rooms/{room}", room)
+//!     .layer(addresses) // 429 beyond
 //!     .get("/health", |_: Scope| Ok(sansws_std::Response::text(200, "fine\n")));
 //! # drop(router);
 //! ```
@@ -26,6 +31,7 @@ use crate::ServerOptions;
 use crate::server::Upgrade;
 
 pub(crate) use sansws_common::app::Decision;
+pub use sansws_common::app::{Layer, PerAddress};
 
 /// A pattern and its handler or page.
 ///

@@ -14,6 +14,7 @@ mod layers;
 mod lending;
 mod names;
 mod nonblocking;
+mod per_address;
 mod secure;
 mod server;
 mod socket;

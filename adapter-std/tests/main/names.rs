@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use crate::api_reader::Api;
 
 /// Types of both, whose methods are compared.
-const TYPES: [&str; 10] = [
+const TYPES: [&str; 11] = [
     "Client",
+    "Layer",
     "Listener",
     "MessageReader",
     "MessageWriter",

@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::server::scope::Scope;
+use sansws_common::app::{Layer as Immediate, PerAddress};
 use sansws_core::http::Response;
 
 /// A check before the upgrade: passes a request on, optionally with a state attached, or answers it.
@@ -54,6 +55,12 @@ where
 {
     fn check(&self, scope: &mut Scope) -> impl Future<Output = Result<(), Response>> + Send {
         ready(self(scope))
+    }
+}
+
+impl Layer for PerAddress {
+    fn check(&self, scope: &mut Scope) -> impl Future<Output = Result<(), Response>> + Send {
+        ready(Immediate::check(self, scope))
     }
 }
 

@@ -37,7 +37,6 @@
 //! # }
 //! ```
 
-mod address;
 mod auth;
 mod endpoint;
 #[cfg(feature = "json")]
@@ -50,7 +49,6 @@ mod router;
 mod service;
 mod target;
 
-pub use address::PerAddress;
 pub use auth::{Auth, Credential, Verifier};
 pub use endpoint::Endpoint;
 #[cfg(feature = "json")]
@@ -60,4 +58,5 @@ pub use events::EventSocket;
 pub use handler::{Handler, IntoHandler, IntoPage, IntoResponse, Page};
 pub use layer::Layer;
 pub use router::{Route, Router};
+pub use sansws_common::app::PerAddress;
 pub use service::App;

@@ -20,6 +20,10 @@ const ALLOWED: &[(&str, &str)] = &[
     ),
     ("Hub", "core: the state machine; async: the handle to it"),
     (
+        "Layer",
+        "common: a check that does not wait; async: one that may",
+    ),
+    (
         "Route",
         "core: a route of values; async: a route of handlers",
     ),

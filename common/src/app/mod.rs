@@ -1,9 +1,13 @@
 //! Routers of handlers and pages, for adapters whose layers and pages do not wait.
 //! Knows no connection, and not what a handler is: `H` is the adapter's.
 
+mod address;
+mod layer;
 mod router;
 mod service;
 
+pub use address::PerAddress;
+pub use layer::Layer;
 pub use router::{Route, Router};
 pub use service::App;
 #[doc(hidden)]

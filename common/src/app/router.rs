@@ -11,7 +11,8 @@ use sansws_core::route;
 use sansws_core::route::Converter;
 
 use super::NoHub;
-use super::service::{App, Goal, Layer, Page, Target};
+use super::layer::Layer;
+use super::service::{App, Goal, Page, Target};
 use crate::error::{Error, Result};
 use crate::server::answer::WEBSOCKET;
 use crate::server::options::ServerOptions;
@@ -33,7 +34,7 @@ use crate::server::scope::{Attached, Scope};
 /// }
 ///
 /// let upload = Route::<Handler>::page(["PUT", "POST"], "/files/{name}", upload)
-///     .layer(|scope| match scope.header("authorization") {
+///     .layer(|scope: &mut Scope| match scope.header("authorization") {
 ///         Some("Bearer s3cret") => Ok(()),
 ///         _ => Err(Response::text(401, "a token is missing\n")),
 ///     });
@@ -49,7 +50,7 @@ pub struct Route<H, B = NoHub> {
 /// The target of a route before it inherits.
 struct Entry<H, B> {
     goal: Goal<H>,
-    layers: Vec<Layer>,
+    layers: Vec<Arc<dyn Layer>>,
     policy: ConnectionPolicy<B>,
     states: Attached,
 }
@@ -118,12 +119,9 @@ impl<H, B: Clone> Route<H, B> {
         }
     }
 
-    /// Adds a layer, after those added before: a check that passes the request on, perhaps with a state attached, or answers it.
+    /// Adds a [`Layer`], after those added before: a check that passes the request on, perhaps with a state attached, or answers it.
     #[must_use]
-    pub fn layer(
-        mut self,
-        layer: impl Fn(&mut Scope) -> Result<(), Response> + Send + Sync + 'static,
-    ) -> Self {
+    pub fn layer(mut self, layer: impl Layer) -> Self {
         self.entry.layers.push(Arc::new(layer));
         self
     }
@@ -181,7 +179,7 @@ impl<H, B: Clone> fmt::Debug for Route<H, B> {
 /// ```
 pub struct Router<H, B = NoHub> {
     routes: route::Router<Entry<H, B>>,
-    layers: Vec<Layer>,
+    layers: Vec<Arc<dyn Layer>>,
     policy: ConnectionPolicy<B>,
     states: Attached,
     fallback: Option<Page>,
@@ -283,12 +281,9 @@ impl<H, B: Clone> Router<H, B> {
         self
     }
 
-    /// Adds a layer, after those added before: a check that passes a request on, perhaps with a state attached, or answers it.
+    /// Adds a [`Layer`], after those added before: a check that passes a request on, perhaps with a state attached, or answers it.
     #[must_use]
-    pub fn layer(
-        mut self,
-        layer: impl Fn(&mut Scope) -> Result<(), Response> + Send + Sync + 'static,
-    ) -> Self {
+    pub fn layer(mut self, layer: impl Layer) -> Self {
         self.layers.push(Arc::new(layer));
         self
     }

@@ -9,6 +9,7 @@ use sansws_core::http::Response;
 use sansws_core::route::{Miss, Pattern, Routes};
 
 use super::NoHub;
+use super::layer::Layer;
 use crate::contain::contain;
 use crate::error::{HandlerError, Result};
 use crate::server::answer::{WEBSOCKET, answer_to, not_allowed};
@@ -17,9 +18,6 @@ use crate::server::scope::{Attached, Scope};
 
 /// A page.
 pub type Page = Arc<dyn Fn(Scope) -> Result<Response> + Send + Sync>;
-
-/// A check before the upgrade: passes a request on, perhaps with a state attached, or answers it.
-pub(super) type Layer = Arc<dyn Fn(&mut Scope) -> Result<(), Response> + Send + Sync>;
 
 /// The decision on a request.
 #[doc(hidden)]
@@ -47,7 +45,7 @@ enum Inner<H, B> {
     Single(H, Arc<ConnectionPolicy<B>>),
     Routes {
         routes: Routes<Target<H, B>>,
-        layers: Vec<Layer>,
+        layers: Vec<Arc<dyn Layer>>,
         policy: Arc<ConnectionPolicy<B>>,
         states: Arc<Attached>,
         fallback: Option<Page>,
@@ -58,7 +56,7 @@ enum Inner<H, B> {
 #[derive(Clone)]
 pub(super) struct Target<H, B> {
     pub(super) goal: Goal<H>,
-    pub(super) layers: Vec<Layer>,
+    pub(super) layers: Vec<Arc<dyn Layer>>,
     pub(super) policy: Arc<ConnectionPolicy<B>>,
     pub(super) states: Arc<Attached>,
 }
@@ -90,7 +88,7 @@ impl<H, B: Clone> App<H, B> {
 
     pub(super) fn of_routes(
         routes: Routes<Target<H, B>>,
-        layers: Vec<Layer>,
+        layers: Vec<Arc<dyn Layer>>,
         policy: Arc<ConnectionPolicy<B>>,
         states: Arc<Attached>,
         fallback: Option<Page>,
@@ -195,7 +193,7 @@ impl<H, B: Clone> App<H, B> {
         };
         policy.check(scope)?;
         for layer in layers {
-            layer(scope)?;
+            layer.check(scope)?;
         }
         let target = match found {
             Ok((target, _)) => target,
@@ -203,7 +201,7 @@ impl<H, B: Clone> App<H, B> {
             Err(Err(response)) => return Err(response),
         };
         for layer in &target.layers {
-            layer(scope)?;
+            layer.check(scope)?;
         }
         let policy = Arc::clone(policy);
         Ok(match &target.goal {

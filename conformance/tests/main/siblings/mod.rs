@@ -11,6 +11,7 @@ mod extremes;
 #[cfg(unix)]
 mod listening;
 mod losses;
+mod per_address;
 mod reconnecting;
 mod requests;
 mod scripts;

@@ -7,11 +7,13 @@ use std::sync::mpsc::channel;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use sansws_async::app::PerAddress;
 use sansws_async::metrics::ServerMetrics;
 use sansws_async::tls::rustls::{ClientConfig, ClientConnection, ServerConfig, StreamOwned};
 use sansws_async::{Error, ServerHandle};
 use sansws_core::config::Config;
 use sansws_core::http::Response;
+use sansws_core::http::forwarded::Trusted;
 use sansws_core::limits::TrafficLimits;
 
 use super::Adapter;
@@ -30,6 +32,10 @@ pub struct Setup {
     pub proxied: bool,
     /// Its listener closes when it drains.
     pub closes_on_drain: bool,
+    /// Who may report the addresses of clients.
+    pub trusted: Trusted,
+    /// Its outermost layer.
+    pub addresses: Option<PerAddress>,
     /// Its echo is lent messages; except on mio, which always lends them.
     pub lends: bool,
     /// It drains before anybody comes.
@@ -57,6 +63,7 @@ macro_rules! options {
         $ws::ServerOptions::default()
             .config($setup.config.clone())
             .max_connections($setup.max_connections.unwrap_or(64))
+            .trusted($setup.trusted.clone())
             .policy(policy)
     }};
 }
@@ -74,6 +81,21 @@ macro_rules! listener {
             listener = listener.close_on_drain();
         }
         listener
+    }};
+}
+
+/// Adds the layers: a limit perhaps, and one that refuses or panics if the query says so.
+macro_rules! layered {
+    ($ws:ident, $router:expr, $setup:expr) => {{
+        let mut router = $router;
+        if let Some(addresses) = $setup.addresses.clone() {
+            router = router.layer(addresses);
+        }
+        router.layer(|scope: &mut $ws::Scope| match scope.raw_query() {
+            Some("refuse") => Err(Response::text(403, "a layer refuses\n")),
+            Some("panic") => panic!("on purpose"),
+            _ => Ok(()),
+        })
     }};
 }
 
@@ -148,7 +170,7 @@ macro_rules! on_runtime {
             let bound = $ws::Listener::bind("127.0.0.1:0").await?;
             let mut server = Server::new(listener!(bound, $setup)).options(options!($ws, $setup));
             let _ = $tell.send((server.local_addr()?, server.handle()));
-            server.serve(router).await
+            server.serve(layered!($ws, router, $setup)).await
         }
     };
 }
@@ -205,7 +227,7 @@ fn on_std(setup: &Setup, tell: impl FnOnce((SocketAddr, ServerHandle))) -> Resul
     let bound = Listener::bind("127.0.0.1:0")?;
     let mut server = Server::new(listener!(bound, setup)).options(options!(sansws_std, setup));
     tell((server.local_addr()?, server.handle()));
-    server.serve(router)
+    server.serve(layered!(sansws_std, router, setup))
 }
 
 fn on_mio(setup: &Setup, tell: impl FnOnce((SocketAddr, ServerHandle))) -> Result<(), Error> {
@@ -294,7 +316,7 @@ fn on_mio(setup: &Setup, tell: impl FnOnce((SocketAddr, ServerHandle))) -> Resul
     let bound = Listener::bind("127.0.0.1:0")?;
     let mut server = Server::new(listener!(bound, setup)).options(options!(sansws_mio, setup));
     tell((server.local_addr()?, server.handle()));
-    server.serve(router)
+    server.serve(layered!(sansws_mio, router, setup))
 }
 
 impl Running {

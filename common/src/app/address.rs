@@ -1,33 +1,41 @@
 //! A layer that limits each address: connections at once, and handshakes per time.
 //! RFC 6455 section 4.1 (one connection in its handshake for each address); RFC 6585 section 4 (429).
-//! Knows only addresses of clients; `sansws_core::policy` counts.
+//! Knows only addresses of clients; `sansws_core::limits` counts.
 
-use std::future::{Future, ready};
 use std::net::IpAddr;
-use std::sync::Arc;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::app::layer::Layer;
-use crate::server::scope::Scope;
 use sansws_core::http::Response;
 use sansws_core::limits::{AddressLimits, Addresses, Refused};
 use sansws_core::time::Instant;
 
-/// Limits per address, for WebSocket requests that pass this layer: 429 beyond.
+use super::layer::Layer;
+use crate::server::scope::Scope;
+
+/// A layer with limits per address, for WebSocket requests that pass it: 429 beyond.
 ///
-/// It counts the client's address as reported by a trusted proxy
-/// ([`ServerOptions::trusted`](crate::server::options::ServerOptions::trusted)); otherwise all clients behind a proxy count as one. Clients
-/// without an address, on a Unix socket, are not counted.
+/// It counts the client's address, which the PROXY protocol or a trusted proxy may report
+/// ([`ServerOptions::trusted`](crate::ServerOptions::trusted)); otherwise all clients behind a proxy count as one. Clients without an
+/// address, on a Unix socket, are not counted, and neither are pages. A connection counts until it has ended.
+///
+/// Clones count together: add clones of one layer to several routers, as the loops of a server have them, and each address has one limit
+/// for all of them.
 ///
 /// ```
-/// use sansws_async::app::PerAddress;
+/// use sansws_common::app::{PerAddress, Router};
 /// use sansws_core::limits::{AddressLimits, Rate};
 ///
-/// let layer = PerAddress::new(AddressLimits {
+/// let addresses = PerAddress::new(AddressLimits {
 ///     connections: Some(20),
 ///     handshakes: Some(Rate::per_minute(60).burst(10)),
 ///     ..AddressLimits::default()
 /// });
+/// let router = Router::<()>::new().layer(addresses.clone());
+/// # let _ = router;
+///
+/// // Whenever it is of interest:
+/// assert_eq!(addresses.connections("192.0.2.1".parse()?), 0);
+/// # Ok::<(), std::net::AddrParseError>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct PerAddress(Arc<Mutex<Counted>>);
@@ -56,8 +64,10 @@ impl PerAddress {
     fn counted(&self) -> MutexGuard<'_, Counted> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    fn enter(&self, scope: &mut Scope) -> Result<(), Response> {
+impl Layer for PerAddress {
+    fn check(&self, scope: &mut Scope) -> Result<(), Response> {
         let (true, Some(client)) = (scope.is_websocket(), scope.client_addr()) else {
             return Ok(());
         };
@@ -82,12 +92,6 @@ impl PerAddress {
                     .with("Retry-After", format!("{seconds}")))
             }
         }
-    }
-}
-
-impl Layer for PerAddress {
-    fn check(&self, scope: &mut Scope) -> impl Future<Output = Result<(), Response>> + Send {
-        ready(self.enter(scope))
     }
 }
 
