@@ -41,10 +41,10 @@ impl Loop {
         // Who sees that the connection has ended sees its traffic, too.
         self.tell_traffic();
         if let Some(endpoint) = peer.endpoint.take() {
-            // Dropping the data of an application may panic.
-            let dropped = contain(|| endpoint.handler.call(|host| host.forget(endpoint.key)));
-            let dropped = dropped.and_then(|_| contain(|| drop(peer)));
-            if dropped.is_err() {
+            // Dropping the data of an application may panic, and so may its guards.
+            let forgotten = contain(|| endpoint.handler.call(|host| host.forget(endpoint.key)));
+            let dropped = contain(|| drop(peer));
+            if forgotten.is_err() || dropped.is_err() {
                 let _ = contain(|| tracing::error!("dropping the data of a connection panicked"));
             }
         }

@@ -110,10 +110,15 @@ fn a_guard_is_dropped_whichever_callback_panics() {
     let guard = Arc::new(());
     let addresses = at_most(10);
     let layers = (addresses.clone(), Guarded(Arc::clone(&guard)));
+    let brittle = |scope: &mut Scope| {
+        scope.keep_alive_until_close(Brittle { at: "drop".into() });
+        Ok(())
+    };
     let server = Running::new(move || {
         Router::new()
             .layer(layers.0)
             .layer(layers.1)
+            .layer(brittle)
             .route("/{at}", Fails)
     });
     for at in PLACES {
