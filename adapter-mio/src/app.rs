@@ -138,7 +138,7 @@ pub fn streamed<M: Into<String>>(
     format: StreamFormat,
     endpoint: impl Into<Handler>,
 ) -> Route {
-    Route::handled(methods, pattern, endpoint.into().streamed(format))
+    Route::handled(methods, pattern, endpoint.into().streamed(format)).streamed()
 }
 
 /// Routes, perhaps under a prefix, with layers, policies and states that apply to all of them. It belongs to one loop.

@@ -137,23 +137,29 @@ fn a_guard_is_dropped_whichever_callback_panics() {
 }
 
 #[test]
-fn a_guard_lives_as_long_as_a_streamed_response() {
-    let guard = Arc::new(());
-    let layer = Guarded(Arc::clone(&guard));
+fn a_streamed_response_counts_as_long_as_it_lives() {
+    let addresses = at_most(1);
+    let layer = addresses.clone();
     let make = || {
         let stream = app::streamed(["GET"], "/{at}", StreamFormat::Raw, Fails);
-        Router::new().add(stream).layer(layer)
+        let page = |_| Ok(Response::text(200, "a page\n"));
+        Router::new().add(stream).get("/", page).layer(layer)
     };
     let server = Running::new(make);
-    let begin = |at: &str| {
+    let begin = |path: &str| {
         let mut stream = TcpStream::connect(server.address).unwrap();
-        let request = format!("GET /{at} HTTP/1.1\r\nHost: a\r\n\r\n");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
         stream.write_all(request.as_bytes()).unwrap();
         stream
     };
-    let none_left = || until("no guard", || Arc::strong_count(&guard) == 2);
+    let rest = |mut stream: TcpStream| {
+        stream.shutdown(Shutdown::Write).unwrap();
+        let mut rest = Vec::new();
+        let _ = stream.read_to_end(&mut rest);
+        String::from_utf8(rest).unwrap()
+    };
     for at in PLACES.into_iter().chain(["nothing"]) {
-        let mut stream = begin(at);
+        let mut stream = begin(&format!("/{at}"));
         if !["upgrade", "open", "timer"].contains(&at) {
             let mut some = Vec::new();
             while !some.ends_with(b"open\r\n") {
@@ -161,17 +167,18 @@ fn a_guard_lives_as_long_as_a_streamed_response() {
                 stream.read_exact(&mut byte).unwrap();
                 some.extend(byte);
             }
-            assert_eq!(Arc::strong_count(&guard), 3, "{at}");
+            assert_eq!(addresses.connections(HERE), 1, "{at}");
+            assert!(rest(begin("/nothing")).starts_with("HTTP/1.1 429 "), "{at}");
+            assert!(rest(begin("/")).starts_with("HTTP/1.1 200 "), "{at}");
         }
-        stream.shutdown(Shutdown::Write).unwrap();
-        let _ = stream.read_to_end(&mut Vec::new());
-        none_left();
+        rest(stream);
+        until("no connection", || addresses.connections(HERE) == 0);
     }
     // One that the server ends.
-    let stays = begin("closing");
-    until("it streams", || Arc::strong_count(&guard) == 3);
+    let stays = begin("/nothing");
+    until("it streams", || addresses.connections(HERE) == 1);
     server.close();
-    assert_eq!(Arc::strong_count(&guard), 1);
+    assert_eq!(addresses.connections(HERE), 0);
     drop(stays);
 }
 

@@ -171,9 +171,10 @@ impl Page {
     where
         F: Future<Output = Result<StreamedResponse>> + Send + 'static,
     {
-        Self(Arc::new(move |scope| {
+        Self(Arc::new(move |mut scope| {
+            let guards = scope.take_held();
             let answering = page(scope);
-            Box::pin(async move { answering.await.map(PageReply::Streamed) })
+            Box::pin(async move { Ok(PageReply::Streamed(answering.await?.holding(guards))) })
         }))
     }
 }

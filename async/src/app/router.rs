@@ -107,7 +107,9 @@ impl<T: Transport> Route<T> {
         F: Future<Output = Result<StreamedResponse>> + Send + 'static,
     {
         let methods = methods.into_iter().map(Into::into).collect();
-        Self::to(pattern.into(), Goal::Page(Page::streamed(page), methods))
+        let mut route = Self::to(pattern.into(), Goal::Page(Page::streamed(page), methods));
+        route.target.is_streamed = true;
+        route
     }
 
     fn to(pattern: String, goal: Goal<T>) -> Self {

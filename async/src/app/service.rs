@@ -67,6 +67,7 @@ struct Ready<T: Transport> {
     policy: Arc<ConnectionPolicy>,
     states: Arc<Attached>,
     always: bool,
+    is_streamed: bool,
 }
 
 impl<T: Transport> Clone for Ready<T> {
@@ -77,6 +78,7 @@ impl<T: Transport> Clone for Ready<T> {
             policy: Arc::clone(&self.policy),
             states: Arc::clone(&self.states),
             always: self.always,
+            is_streamed: self.is_streamed,
         }
     }
 }
@@ -107,6 +109,7 @@ impl<T: Transport> App<T> {
             policy: Arc::new(target.policy),
             states: Arc::new(target.states),
             always: target.always,
+            is_streamed: target.is_streamed,
         });
         let has_always = routes.iter().any(|(_, ready)| ready.always);
         Self(Arc::new(Inner {
@@ -220,6 +223,7 @@ impl<T: Transport> Inner<T> {
         let route = match &found {
             Way::Route(ready, pattern) => {
                 scope.set_route(Some((*pattern).clone()), Arc::clone(&ready.states));
+                scope.set_streamed(ready.is_streamed);
                 Some((*pattern).clone())
             }
             Way::Fallback(_) | Way::Answer(_) => {

@@ -20,6 +20,7 @@ pub(super) struct Target<T: Transport> {
     pub(super) states: Attached,
     /// It is served even if a connection is refused.
     pub(super) always: bool,
+    pub(super) is_streamed: bool,
 }
 
 #[derive(Debug)]
@@ -46,6 +47,7 @@ impl<T: Transport> Target<T> {
             policy: ConnectionPolicy::default(),
             states: Attached::default(),
             always: false,
+            is_streamed: false,
         }
     }
 }

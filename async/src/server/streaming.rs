@@ -2,6 +2,7 @@
 //! RFC 9112 section 7.1 (chunked transfer coding).
 //! Knows no route. What the peer sends meanwhile is kept for the next request.
 
+use std::any::Any;
 use std::fmt;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
@@ -85,6 +86,34 @@ impl StreamedResponse {
             head,
             body: Box::pin(body),
         }
+    }
+
+    /// Keeps values as long as the stream.
+    pub(crate) fn holding(self, guards: Vec<Box<dyn Any + Send + Sync>>) -> Self {
+        if guards.is_empty() {
+            return self;
+        }
+        Self::new(
+            self.head,
+            Guarded {
+                body: self.body,
+                _guards: guards,
+            },
+        )
+    }
+}
+
+/// A body, and values that end with it.
+struct Guarded {
+    body: Body,
+    _guards: Vec<Box<dyn Any + Send + Sync>>,
+}
+
+impl Stream for Guarded {
+    type Item = Vec<u8>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Vec<u8>>> {
+        self.body.as_mut().poll_next(cx)
     }
 }
 

@@ -4,14 +4,20 @@
 use crate::support;
 
 use std::net::IpAddr;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures_core::Stream;
 use sansws_async::app::{Auth, Credential, PerAddress, Route};
 use sansws_async::test_kit::TestSocket;
-use sansws_async::{ConnectOptions, ConnectionPolicy, Result, ServerOptions};
+use sansws_async::{
+    ConnectOptions, ConnectionPolicy, Result, Scope, ServerOptions, StreamedResponse,
+};
 use sansws_core::config::{Config, Limits, Timeouts};
 use sansws_core::handshake::OriginPolicy;
+use sansws_core::http::Response;
 use sansws_core::http::forwarded::Trusted;
 use sansws_core::limits::{AddressLimits, LimitAction, Rate, TrafficLimits};
 use support::app::{Routes, Up, echo, run, serve, serve_with};
@@ -173,6 +179,54 @@ fn an_address_has_so_many_connections_and_comes_so_often() {
         drop(one);
         server.pass(Duration::from_millis(1)).await;
         assert_eq!(layer.connections(IpAddr::from([198, 51, 100, 1])), 0);
+        Ok(())
+    });
+}
+
+/// A body that does not end.
+struct Endless;
+
+impl Stream for Endless {
+    type Item = Vec<u8>;
+
+    fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Vec<u8>>> {
+        Poll::Pending
+    }
+}
+
+#[test]
+fn a_streamed_response_counts_as_long_as_it_lives() {
+    run(async {
+        let addresses = PerAddress::new(AddressLimits {
+            connections: Some(1),
+            ..AddressLimits::default()
+        });
+        let stream = async |scope: Scope| match scope.raw_query() {
+            Some(_) => Err("it fails".into()),
+            None => Ok(StreamedResponse::new(Response::new(200), Endless)),
+        };
+        let routes = Routes::new()
+            .add(Route::streamed(["GET"], "/stream", move |scope| {
+                stream(scope)
+            }))
+            .route("/", echo)
+            .get("/page", "a page\n")
+            .layer(addresses.clone());
+        let options = ServerOptions::default().trusted(Trusted::new(["127.0.0.1"]).unwrap());
+        let server = serve_with(routes, options);
+        let here = IpAddr::from([127, 0, 0, 1]);
+        assert_eq!(server.get("/stream?fails").await?.status, 500);
+        assert_eq!(addresses.connections(here), 0);
+        let mut streams = pin!(server.get("/stream"));
+        let waited = server.run(Duration::from_secs(1), streams.as_mut()).await;
+        assert!(waited.is_none(), "it goes on");
+        assert_eq!(addresses.connections(here), 1);
+        assert_eq!(server.get("/stream").await?.status, 429);
+        server.expect_reject("/", 429).await;
+        assert_eq!(server.get("/page").await?.status, 200);
+        server.handle().drain(Duration::ZERO);
+        assert_eq!(streams.await?.status, 200);
+        assert_eq!(addresses.connections(here), 0);
         Ok(())
     });
 }

@@ -12,11 +12,11 @@ use sansws_core::time::Instant;
 use super::layer::Layer;
 use crate::server::scope::Scope;
 
-/// A layer with limits per address, for WebSocket requests that pass it: 429 beyond.
+/// A layer with limits per address, for requests of WebSockets and streamed responses that pass it: 429 beyond.
 ///
 /// It counts the client's address, which the PROXY protocol or a trusted proxy may report
 /// ([`ServerOptions::trusted`](crate::ServerOptions::trusted)); otherwise all clients behind a proxy count as one. Clients without an
-/// address, on a Unix socket, are not counted, and neither are pages. A connection counts until it has ended.
+/// address, on a Unix socket, are not counted, and neither are other pages. A connection counts until it has ended.
 ///
 /// Clones count together: add clones of one layer to several routers, as the loops of a server have them, and each address has one limit
 /// for all of them.
@@ -68,7 +68,8 @@ impl PerAddress {
 
 impl Layer for PerAddress {
     fn check(&self, scope: &mut Scope) -> Result<(), Response> {
-        let (true, Some(client)) = (scope.is_websocket(), scope.client_addr()) else {
+        let lasts = scope.is_websocket() || scope.is_streamed();
+        let Some(client) = scope.client_addr().filter(|_| lasts) else {
             return Ok(());
         };
         let entered = {

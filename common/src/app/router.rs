@@ -53,6 +53,7 @@ struct Entry<H, B> {
     layers: Vec<Arc<dyn Layer>>,
     policy: ConnectionPolicy<B>,
     states: Attached,
+    is_streamed: bool,
 }
 
 impl<H, B: Clone> Route<H, B> {
@@ -101,6 +102,14 @@ impl<H, B: Clone> Route<H, B> {
         Self::to(pattern, Goal::Handler(handler.into()), methods)
     }
 
+    /// Says that its responses are streamed.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn streamed(mut self) -> Self {
+        self.entry.is_streamed = true;
+        self
+    }
+
     fn to<M: Into<String>>(
         pattern: impl Into<String>,
         goal: Goal<H>,
@@ -111,6 +120,7 @@ impl<H, B: Clone> Route<H, B> {
             layers: Vec::new(),
             policy: ConnectionPolicy::default(),
             states: Attached::default(),
+            is_streamed: false,
         };
         Self {
             pattern: pattern.into(),
@@ -352,6 +362,7 @@ impl<H, B: Clone> Router<H, B> {
             layers: entry.layers,
             policy: Arc::new(entry.policy),
             states: Arc::new(entry.states),
+            is_streamed: entry.is_streamed,
         });
         Ok(App::of_routes(
             routes,

@@ -59,6 +59,7 @@ pub(super) struct Target<H, B> {
     pub(super) layers: Vec<Arc<dyn Layer>>,
     pub(super) policy: Arc<ConnectionPolicy<B>>,
     pub(super) states: Arc<Attached>,
+    pub(super) is_streamed: bool,
 }
 
 #[derive(Clone)]
@@ -184,6 +185,7 @@ impl<H, B: Clone> App<H, B> {
             Ok((target, pattern)) => {
                 *route = Some(pattern.clone());
                 scope.set_route(Some(pattern.clone()), Arc::clone(&target.states));
+                scope.set_streamed(target.is_streamed);
                 &target.policy
             }
             Err(_) => {

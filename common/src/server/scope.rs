@@ -55,6 +55,7 @@ pub struct Scope {
     peer: Option<SocketAddr>,
     secure: Option<bool>,
     now: Instant,
+    is_streamed: bool,
     attached: Attached,
     shared: Arc<Attached>,
     held: Vec<Box<dyn Any + Send + Sync>>,
@@ -90,6 +91,7 @@ impl Scope {
             peer,
             secure,
             now,
+            is_streamed: false,
             attached: Attached::default(),
             shared: Arc::default(),
             held: Vec::new(),
@@ -100,6 +102,11 @@ impl Scope {
     /// Returns whether it is a WebSocket request; otherwise it is plain HTTP.
     pub const fn is_websocket(&self) -> bool {
         matches!(self.head, Head::WebSocket(_))
+    }
+
+    /// Returns whether its route streams the response, which may take as long as the client wants.
+    pub const fn is_streamed(&self) -> bool {
+        self.is_streamed
     }
 
     /// Returns the address of the client: the peer's, or the one that a trusted proxy reports. A Unix socket has none.
@@ -190,7 +197,8 @@ impl Scope {
         self.attached.put(Arc::new(state));
     }
 
-    /// Keeps a value until the connection has ended, such as a guard that counts.
+    /// Keeps a value until the connection has ended, such as a guard that counts; for a page, until it has answered, or its response is
+    /// streamed.
     pub fn keep_alive_until_close(&mut self, guard: impl Any + Send + Sync) {
         self.held.push(Box::new(guard));
     }
@@ -216,6 +224,11 @@ impl Scope {
     pub fn set_route(&mut self, pattern: Option<Pattern>, shared: Arc<Attached>) {
         self.pattern = pattern;
         self.shared = shared;
+    }
+
+    #[doc(hidden)]
+    pub const fn set_streamed(&mut self, is_streamed: bool) {
+        self.is_streamed = is_streamed;
     }
 
     #[doc(hidden)]
