@@ -31,7 +31,7 @@ use crate::endpoint::Endpoint;
 use crate::event_loop::Handler;
 use crate::{Scope, ServerOptions};
 
-pub use sansws_common::app::{Layer, PerAddress};
+pub use sansws_common::app::{Auth, Credential, Layer, PerAddress, Verifier};
 
 /// A pattern and its endpoint or page.
 ///

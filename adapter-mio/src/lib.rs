@@ -46,7 +46,7 @@ mod socket;
 mod stream;
 mod timers;
 
-pub use app::{IntoService, Layer, PerAddress, Route, Router};
+pub use app::{Auth, Credential, IntoService, Layer, PerAddress, Route, Router};
 pub use dialer::Dialer;
 pub use endpoint::Endpoint;
 pub use event_loop::{EventLoop, Handle, Handler, Loop};

@@ -84,7 +84,7 @@ mod stream;
 mod unread;
 mod wire;
 
-pub use app::{IntoService, Layer, PerAddress, Route, Router};
+pub use app::{Auth, Credential, IntoService, Layer, PerAddress, Route, Router};
 pub use client::{Client, Connecting, connect, connect_over};
 pub use server::{Accepting, Listener, Server, Upgrade, accept};
 pub use socket::{

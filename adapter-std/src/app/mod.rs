@@ -31,7 +31,7 @@ use crate::ServerOptions;
 use crate::server::Upgrade;
 
 pub(crate) use sansws_common::app::Decision;
-pub use sansws_common::app::{Layer, PerAddress};
+pub use sansws_common::app::{Auth, Credential, Layer, PerAddress, Verifier};
 
 /// A pattern and its handler or page.
 ///

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::api_reader::Api;
 
 /// Types of both, whose methods are compared.
-const TYPES: [&str; 11] = [
+const TYPES: [&str; 12] = [
     "Client",
     "Layer",
     "Listener",
@@ -15,6 +15,7 @@ const TYPES: [&str; 11] = [
     "Router",
     "Server",
     "Upgrade",
+    "Verifier",
     "WebSocket",
     "WriteHalf",
 ];

@@ -49,7 +49,7 @@ mod router;
 mod service;
 mod target;
 
-pub use auth::{Auth, Credential, Verifier};
+pub use auth::Verifier;
 pub use endpoint::Endpoint;
 #[cfg(feature = "json")]
 pub use event_message::{ReceivedEvent, RequestRefused};
@@ -58,5 +58,5 @@ pub use events::EventSocket;
 pub use handler::{Handler, IntoHandler, IntoPage, IntoResponse, Page};
 pub use layer::Layer;
 pub use router::{Route, Router};
-pub use sansws_common::app::PerAddress;
+pub use sansws_common::app::{Auth, Credential, PerAddress};
 pub use service::App;

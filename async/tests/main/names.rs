@@ -35,6 +35,10 @@ const ALLOWED: &[(&str, &str)] = &[
         "ServerOptions",
         "common: with any hub; async: an alias with its own",
     ),
+    (
+        "Verifier",
+        "common: a check that does not wait; async: one that may",
+    ),
 ];
 
 #[test]

@@ -3,6 +3,7 @@
 
 #[cfg(target_os = "linux")]
 mod addresses;
+mod authentication;
 mod both_ways;
 mod clients;
 mod dialing;

@@ -7,7 +7,7 @@ use std::sync::mpsc::channel;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use sansws_async::app::PerAddress;
+use sansws_async::app::{Auth, Credential, PerAddress};
 use sansws_async::metrics::ServerMetrics;
 use sansws_async::tls::rustls::{ClientConfig, ClientConnection, ServerConfig, StreamOwned};
 use sansws_async::{Error, ServerHandle};
@@ -84,10 +84,42 @@ macro_rules! listener {
     }};
 }
 
-/// Adds the layers: a limit perhaps, and one that refuses or panics if the query says so.
+/// Who may see the pages of [`auths`].
+pub struct User(String);
+
+fn verified(credential: Credential) -> Option<User> {
+    match (credential.user, &*credential.secret) {
+        (None, "s3cret") => Some(User("token".into())),
+        (Some(user), "open: sesame") => Some(User(user)),
+        _ => None,
+    }
+}
+
+fn user(scope: &sansws_async::Scope) -> Response {
+    let user = scope.state::<User>();
+    Response::text(200, user.map_or_else(|_| "nobody".into(), |user| user.0.clone()))
+}
+
+/// Pages that need a user, and what finds one.
+fn auths<V: Copy>(verify: V) -> [(&'static str, Auth<V>); 4] {
+    [
+        ("/bearer", Auth::bearer(verify).or_query("token")),
+        ("/basic", Auth::basic(verify).realm("a\"b")),
+        ("/cookie", Auth::cookie("session", verify)),
+        (
+            "/maybe",
+            Auth::bearer(verify).or_cookie("session").optional(),
+        ),
+    ]
+}
+
+/// Adds the pages that need a user, and the layers: a limit perhaps, and one that refuses or panics if the query says so.
 macro_rules! layered {
-    ($ws:ident, $router:expr, $setup:expr) => {{
+    ($ws:ident, $router:expr, $setup:expr, $verify:expr, $user:expr) => {{
         let mut router = $router;
+        for (path, auth) in auths($verify) {
+            router = router.add($ws::Route::get(path, $user).layer(auth));
+        }
         if let Some(addresses) = $setup.addresses.clone() {
             router = router.layer(addresses);
         }
@@ -170,7 +202,13 @@ macro_rules! on_runtime {
             let bound = $ws::Listener::bind("127.0.0.1:0").await?;
             let mut server = Server::new(listener!(bound, $setup)).options(options!($ws, $setup));
             let _ = $tell.send((server.local_addr()?, server.handle()));
-            server.serve(layered!($ws, router, $setup)).await
+            async fn verify(credential: Credential) -> Option<User> {
+                verified(credential)
+            }
+            let user = async |scope: Scope| user(&scope);
+            server
+                .serve(layered!($ws, router, $setup, verify, user))
+                .await
         }
     };
 }
@@ -227,7 +265,8 @@ fn on_std(setup: &Setup, tell: impl FnOnce((SocketAddr, ServerHandle))) -> Resul
     let bound = Listener::bind("127.0.0.1:0")?;
     let mut server = Server::new(listener!(bound, setup)).options(options!(sansws_std, setup));
     tell((server.local_addr()?, server.handle()));
-    server.serve(layered!(sansws_std, router, setup))
+    let user = |scope: Scope| Ok(user(&scope));
+    server.serve(layered!(sansws_std, router, setup, verified, user))
 }
 
 fn on_mio(setup: &Setup, tell: impl FnOnce((SocketAddr, ServerHandle))) -> Result<(), Error> {
@@ -316,7 +355,8 @@ fn on_mio(setup: &Setup, tell: impl FnOnce((SocketAddr, ServerHandle))) -> Resul
     let bound = Listener::bind("127.0.0.1:0")?;
     let mut server = Server::new(listener!(bound, setup)).options(options!(sansws_mio, setup));
     tell((server.local_addr()?, server.handle()));
-    server.serve(layered!(sansws_mio, router, setup))
+    let user = |scope: Scope| Ok(user(&scope));
+    server.serve(layered!(sansws_mio, router, setup, verified, user))
 }
 
 impl Running {
