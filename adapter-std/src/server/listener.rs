@@ -65,6 +65,14 @@ impl Listener {
         bind_first(address, false, Self::from_socket)
     }
 
+    /// Listens on TCP, on a port that other listeners may share (`SO_REUSEPORT`), such as those of another process that takes over.
+    ///
+    /// # Errors
+    /// As for [`bind`](Self::bind).
+    pub fn bind_shared(address: impl ToSocketAddrs + Debug) -> Result<Self, Error> {
+        bind_first(address, true, Self::from_socket)
+    }
+
     /// Takes a TCP listener that is already bound: by a supervisor, or with special socket options.
     ///
     /// # Errors

@@ -1,6 +1,8 @@
 //! What a listener finds where it is to listen.
 
+use std::any::Any;
 use std::io::{Read, Write};
+use std::net::SocketAddr;
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -91,6 +93,38 @@ fn a_unix_socket_that_is_passed_on_is_served() {
             assert!(path.exists());
         }
         std::fs::remove_dir_all(&folder).unwrap();
+    });
+}
+
+/// Binds the adapter's listener to a port that may be shared, and returns it with its address.
+fn share(adapter: Adapter, address: SocketAddr) -> Result<(Box<dyn Any>, SocketAddr), Error> {
+    macro_rules! bound {
+        ($listener:expr) => {{
+            let listener = $listener?;
+            let address = listener.local_addr()?;
+            Ok((Box::new(listener) as Box<dyn Any>, address))
+        }};
+    }
+    match adapter {
+        Adapter::Tokio => crate::runtimes::on_tokio::block_on(async {
+            bound!(sansws_tokio::Listener::bind_shared(address))
+        }),
+        Adapter::Smol => bound!(sansws_smol::Listener::bind_shared(address)),
+        Adapter::Std => bound!(sansws_std::Listener::bind_shared(address)),
+        Adapter::Mio => bound!(sansws_mio::Listener::bind_shared(address)),
+    }
+}
+
+#[test]
+fn a_port_can_be_shared_and_is_not_by_itself() {
+    on_each(|adapter| {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let (_first, address) = share(adapter, any).unwrap();
+        let (_second, same) = share(adapter, address).unwrap();
+        assert_eq!(address, same, "{adapter:?}");
+        // Who does not want to share it does not get it.
+        let error = sansws_std::Listener::bind(address).unwrap_err().to_string();
+        assert!(error.contains(&address.to_string()), "{adapter:?} {error}");
     });
 }
 
