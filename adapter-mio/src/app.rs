@@ -186,6 +186,13 @@ impl<E: Endpoint> IntoService for E {
 
 impl IntoService for Router {
     fn into_service(self, options: &ServerOptions) -> Result<App, Error> {
-        self.build(options)
+        Ok(self.build_under(&options.policy)?)
+    }
+}
+
+/// Like a router that the server builds, it inherits the policy of the server's options.
+impl IntoService for App {
+    fn into_service(self, options: &ServerOptions) -> Result<App, Error> {
+        Ok(self.under(&options.policy))
     }
 }

@@ -168,7 +168,10 @@ impl Server {
         let threads = threads.max(1);
         let handles = self.loops(threads)?;
         // Mistakes in routes are found before any thread starts.
-        drop(make(handles.first().cloned().ok_or(Error::Panic)?).build(&self.options)?);
+        drop(
+            make(handles.first().cloned().ok_or(Error::Panic)?)
+                .build_under(&self.options.policy)?,
+        );
         let handle = self.begin()?;
         let mut listeners = Vec::new();
         for _ in 1..threads {
@@ -186,7 +189,7 @@ impl Server {
                 let work = move || {
                     let guard = CloseOnFailure(Some(handle.clone()));
                     let own = prepared.handle().ok_or(Error::Panic)?;
-                    let app = make(own).build(&options)?;
+                    let app = make(own).build_under(&options.policy)?;
                     let mut event_loop = prepared.into_loop()?;
                     event_loop.serve(listeners, app, options, handle, slow)?;
                     guard.disarm();

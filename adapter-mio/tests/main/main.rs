@@ -19,6 +19,7 @@ mod layers;
 mod lifetimes;
 mod per_address;
 mod remote;
+mod routes;
 mod secure;
 mod server;
 mod streams;

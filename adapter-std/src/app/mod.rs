@@ -121,6 +121,13 @@ impl<H: Fn(Upgrade) -> Result + Send + Sync + 'static> IntoService for H {
 
 impl IntoService for Router {
     fn into_service(self, options: &ServerOptions) -> Result<App, Error> {
-        self.build(options)
+        Ok(self.build_under(&options.policy)?)
+    }
+}
+
+/// Like a router that the server builds, it inherits the policy of the server's options.
+impl IntoService for App {
+    fn into_service(self, options: &ServerOptions) -> Result<App, Error> {
+        Ok(self.under(&options.policy))
     }
 }

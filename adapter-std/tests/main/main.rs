@@ -15,6 +15,7 @@ mod lending;
 mod names;
 mod nonblocking;
 mod per_address;
+mod routes;
 mod secure;
 mod server;
 mod socket;

@@ -5,13 +5,15 @@ use std::collections::BTreeSet;
 use crate::api_reader::Api;
 
 /// Types of both, whose methods are compared.
-const TYPES: [&str; 12] = [
+const TYPES: [&str; 14] = [
+    "App",
     "Client",
     "Layer",
     "Listener",
     "MessageReader",
     "MessageWriter",
     "ReadHalf",
+    "Route",
     "Router",
     "Server",
     "Upgrade",

@@ -8,14 +8,13 @@ use std::sync::Arc;
 
 use sansws_core::http::Response;
 use sansws_core::route;
-use sansws_core::route::Converter;
+use sansws_core::route::{Converter, RouteErrors};
 
 use super::NoHub;
 use super::layer::Layer;
 use super::service::{App, Goal, Page, Target};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::server::answer::WEBSOCKET;
-use crate::server::options::ServerOptions;
 use crate::server::policy::ConnectionPolicy;
 use crate::server::scope::{Attached, Scope};
 
@@ -43,6 +42,7 @@ use crate::server::scope::{Attached, Scope};
 /// ```
 pub struct Route<H, B = NoHub> {
     pattern: String,
+    name: Option<String>,
     methods: Vec<String>,
     entry: Entry<H, B>,
 }
@@ -124,9 +124,17 @@ impl<H, B: Clone> Route<H, B> {
         };
         Self {
             pattern: pattern.into(),
+            name: None,
             methods: methods.into_iter().map(Into::into).collect(),
             entry,
         }
+    }
+
+    /// Sets its name, for [`App::url_for`].
+    #[must_use]
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
     }
 
     /// Adds a [`Layer`], after those added before: a check that passes the request on, perhaps with a state attached, or answers it.
@@ -254,8 +262,12 @@ impl<H, B: Clone> Router<H, B> {
         reason = "a list of routes grows, nothing is summed"
     )]
     pub fn add(mut self, route: Route<H, B>) -> Self {
-        let bound = route::Route::new(route.pattern, route.entry);
-        self.routes = self.routes.add(bound.methods(route.methods));
+        let bound = route::Route::new(route.pattern, route.entry).methods(route.methods);
+        let bound = match route.name {
+            Some(name) => bound.named(name),
+            None => bound,
+        };
+        self.routes = self.routes.add(bound);
         self
     }
 
@@ -315,8 +327,14 @@ impl<H, B: Clone> Router<H, B> {
 
     /// Shares a state with all handlers: [`Scope::state`]. There is one per type; an inner one hides an outer one.
     #[must_use]
-    pub fn state<S: Any + Send + Sync>(mut self, state: S) -> Self {
-        self.states.put(Arc::new(state));
+    pub fn state<S: Any + Send + Sync>(self, state: S) -> Self {
+        self.shared_state(Arc::new(state))
+    }
+
+    /// Shares a state that is already shared elsewhere.
+    #[must_use]
+    pub fn shared_state<S: Any + Send + Sync>(mut self, state: Arc<S>) -> Self {
+        self.states.put(state);
         self
     }
 
@@ -346,13 +364,21 @@ impl<H, B: Clone> fmt::Debug for Router<H, B> {
 }
 
 impl<H, B: Clone> Router<H, B> {
-    /// Checks the routes, and makes what a server with these options serves.
+    /// Checks all routes, and builds the application.
     ///
     /// # Errors
-    /// When routes conflict.
+    /// All mistakes at once, such as two patterns that match the same paths.
+    pub fn build(self) -> Result<App<H, B>, RouteErrors> {
+        self.build_under(&ConnectionPolicy::default())
+    }
+
+    /// Builds what a server with this policy serves.
+    ///
+    /// # Errors
+    /// As for [`build`](Self::build).
     #[doc(hidden)]
-    pub fn build(mut self, options: &ServerOptions<B>) -> Result<App<H, B>, Error> {
-        self.policy.inherit(&options.policy);
+    pub fn build_under(mut self, outer: &ConnectionPolicy<B>) -> Result<App<H, B>, RouteErrors> {
+        self.policy.inherit(outer);
         // These run before the lookup of a route, so not again with it.
         let layers = std::mem::take(&mut self.layers);
         let (policy, states) = (self.policy.clone(), self.states.clone());

@@ -2,11 +2,11 @@
 //! RFC 6455 section 4.2.2; RFC 9110 section 15.
 //! Knows no connection.
 
-use std::fmt;
+use std::fmt::{self, Display};
 use std::sync::Arc;
 
 use sansws_core::http::Response;
-use sansws_core::route::{Miss, Pattern, Routes};
+use sansws_core::route::{Miss, Pattern, Routes, UrlError};
 
 use super::NoHub;
 use super::layer::Layer;
@@ -33,6 +33,22 @@ pub enum Decision<H, B = NoHub> {
 }
 
 /// A service whose routes were checked. Clones share it.
+///
+/// ```
+/// use sansws_common::app::{Route, Router};
+///
+/// /// What an adapter runs for a WebSocket.
+/// type Handler = fn();
+///
+/// fn chat() {}
+///
+/// let room = Route::new("/rooms/{room}", chat as Handler).named("room");
+/// let app = Router::<Handler>::new().add(room).build()?;
+/// // Links lead back to their route, whatever the values contain.
+/// assert_eq!(app.url_for("room", &[("room", &"a/b")])?, "/rooms/a%2Fb");
+/// assert_eq!(app.patterns().count(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct App<H, B = NoHub>(Arc<Inner<H, B>>);
 
 impl<H, B: Clone> Clone for App<H, B> {
@@ -100,6 +116,63 @@ impl<H, B: Clone> App<H, B> {
             policy,
             states,
             fallback,
+        }))
+    }
+
+    /// Returns the path of the route `name`; see [`Routes::url_for`].
+    ///
+    /// # Errors
+    /// [`UrlError`] when there is no such route, or a value does not fit it.
+    pub fn url_for(&self, name: &str, values: &[(&str, &dyn Display)]) -> Result<String, UrlError> {
+        match &*self.0 {
+            Inner::Single(..) => Err(UrlError::UnknownRoute(name.into())),
+            Inner::Routes { routes, .. } => routes.url_for(name, values),
+        }
+    }
+
+    /// Returns the patterns of all routes, in the order in which they were added.
+    pub fn patterns(&self) -> impl Iterator<Item = &Pattern> {
+        let routes = match &*self.0 {
+            Inner::Single(..) => None,
+            Inner::Routes { routes, .. } => Some(routes),
+        };
+        let all = routes.into_iter().flat_map(Routes::iter);
+        all.map(|(pattern, _)| pattern)
+    }
+
+    /// Makes a service; fields that its policies leave unset are inherited from an outer one.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn under(self, outer: &ConnectionPolicy<B>) -> Self
+    where
+        H: Clone,
+    {
+        if outer.is_silent() {
+            return self;
+        }
+        let inherit = |policy: &ConnectionPolicy<B>| {
+            let mut policy = policy.clone();
+            policy.inherit(outer);
+            Arc::new(policy)
+        };
+        Self(Arc::new(match &*self.0 {
+            Inner::Single(handler, policy) => Inner::Single(handler.clone(), inherit(policy)),
+            Inner::Routes {
+                routes,
+                layers,
+                policy,
+                states,
+                fallback,
+            } => Inner::Routes {
+                routes: routes.clone().map(|target| Target {
+                    policy: inherit(&target.policy),
+                    ..target
+                }),
+                layers: layers.clone(),
+                policy: inherit(policy),
+                states: Arc::clone(states),
+                fallback: fallback.clone(),
+            },
         }))
     }
 
