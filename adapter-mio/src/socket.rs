@@ -229,6 +229,12 @@ impl<'a, D> Socket<'a, D> {
         connection.is_some_and(|connection| connection.deflate().is_some())
     }
 
+    /// Returns the time from the newest keepalive ping to its pong; `None` before the first. See
+    /// [`Connection::round_trip`](sansws_core::connection::Connection::round_trip).
+    pub fn round_trip(&self) -> Option<Duration> {
+        self.within.connection_at(self.slot())?.round_trip()
+    }
+
     /// Returns its settings, until its socket is dropped.
     pub fn config(&self) -> Option<&Config> {
         self.within.config_at(self.slot())

@@ -6,12 +6,13 @@ use std::time::Duration;
 use sansws_mio::metrics::CodeClass;
 use sansws_mio::{
     AcceptOptions, CloseCode, Closed, Config, Endpoint, Error, Incoming, Limits, LossCause,
-    PreparedMessage, Response, Result, Router, Scope, Sent, ServerOptions, Socket,
+    PreparedMessage, Response, Result, Router, Scope, Sent, ServerOptions, Socket, Timeouts,
 };
 use sansws_std::{ConnectOptions, WebSocket, connect};
 
 use crate::blocking::raw_client;
 use crate::support::Running;
+use crate::support::groups::text;
 
 fn dial(server: &Running, path: &str) -> Result<WebSocket, Error> {
     let url = format!("ws://{}{path}", server.address);
@@ -270,5 +271,32 @@ fn all_forms_of_messages_arrive_in_order() {
         for want in ["borrowed", "owned", "prepared", "chunks", "[1,2]", &message] {
             assert_eq!(socket.receive_text().unwrap().as_deref(), Some(want));
         }
+    }
+}
+
+#[test]
+fn a_connection_tells_how_long_its_pongs_take() {
+    fn tell(socket: &mut Socket<'_, ()>, _: Incoming<'_>) -> Result {
+        let known = socket.round_trip().is_some();
+        let _ = socket.send(if known { "known" } else { "unknown" });
+        Ok(())
+    }
+    let timeouts = Timeouts {
+        ping: Some(Duration::from_millis(10)),
+        ..Timeouts::default()
+    };
+    let config = Config {
+        timeouts,
+        ..Config::default()
+    };
+    let server = Running::with(ServerOptions::default().config(config), || tell);
+    let mut socket = connect(server.url(), ConnectOptions::default()).unwrap();
+    loop {
+        socket.send_text("").unwrap();
+        if text(&mut socket) == "known" {
+            break;
+        }
+        // It answers pings meanwhile.
+        let _ = socket.receive_timeout(Duration::from_millis(10));
     }
 }

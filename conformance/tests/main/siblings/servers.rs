@@ -97,7 +97,10 @@ fn verified(credential: Credential) -> Option<User> {
 
 fn user(scope: &sansws_async::Scope) -> Response {
     let user = scope.state::<User>();
-    Response::text(200, user.map_or_else(|_| "nobody".into(), |user| user.0.clone()))
+    Response::text(
+        200,
+        user.map_or_else(|_| "nobody".into(), |user| user.0.clone()),
+    )
 }
 
 /// Pages that need a user, and what finds one.
