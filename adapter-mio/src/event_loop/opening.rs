@@ -79,6 +79,8 @@ pub(super) struct Opening {
     pub(super) span: Span,
     /// Input ended.
     pub(super) ended: bool,
+    /// It is not admitted, and has a short time for its request.
+    pub(super) is_turned_away: bool,
 }
 
 #[derive(Debug)]
@@ -138,6 +140,7 @@ impl Opening {
             visit: 1,
             span: contain(|| Span::of(&arrival)).unwrap_or_default(),
             ended: false,
+            is_turned_away: false,
         }
     }
 
@@ -211,6 +214,11 @@ impl Opening {
             Phase::Tls => true,
             Phase::Head | Phase::Body(_) | Phase::Answering(_) | Phase::Ending { .. } => false,
         }
+    }
+
+    /// Returns whether the server has no room for it.
+    pub(super) const fn is_refused(&self) -> bool {
+        matches!(self.admission, Some(Admission::Away(_)))
     }
 
     /// Returns whether it is between two requests.

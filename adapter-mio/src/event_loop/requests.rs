@@ -5,7 +5,8 @@
 use std::io;
 use std::rc::Rc;
 
-use sansws_common::app::Decision;
+use sansws_common::app::{Decision, answer_of};
+#[cfg(feature = "tls")]
 use sansws_common::contain::contain;
 use sansws_common::error::Error;
 use sansws_common::metrics::RequestKind;
@@ -242,10 +243,8 @@ impl Loop {
     /// Reads a head, and decides on its request.
     fn head(&mut self, slot: usize, opening: &mut Opening, served: &Rc<Served>) -> Next {
         let handle = &served.handle;
-        if let Some(Admission::Away(_)) = opening.admission {
-            handle.counters().turned_away(handle.why_away());
-            let busy = written(&Refusal::Busy.response(), Framing::default());
-            return opening.end_with(busy, self.now, &served.options.config.timeouts);
+        if opening.is_refused() {
+            return self.refused_head(slot, opening, served);
         }
         let head = match opening.handshake.receive_head(&opening.input) {
             Ok(Some((head, length))) => {
@@ -279,6 +278,30 @@ impl Loop {
         self.decide(slot, opening, served, head, framing)
     }
 
+    /// Reads the head of a connection that is not admitted, if there may be a page for it, and answers.
+    fn refused_head(&mut self, slot: usize, opening: &mut Opening, served: &Served) -> Next {
+        let mut head = None;
+        if served.app.has_always() {
+            match opening.handshake.receive_head(&opening.input) {
+                Ok(Some((received, length))) => {
+                    opening.input.drain(..length);
+                    head = Some(received);
+                }
+                Ok(None) => {
+                    if !std::mem::replace(&mut opening.is_turned_away, true) {
+                        opening.deadline = Some(self.now + served.options.config.timeouts.close);
+                    }
+                    let filled = self.fill(slot, opening);
+                    if !matches!(filled, Next::Over) {
+                        return filled;
+                    }
+                }
+                Err(_) => {}
+            }
+        }
+        turn_away(opening, served, head, self.now)
+    }
+
     fn decide(
         &mut self,
         slot: usize,
@@ -288,7 +311,7 @@ impl Loop {
         framing: Framing,
     ) -> Next {
         let handle = &served.handle;
-        let judged = if handle.is_closing() {
+        let judged = if handle.is_closing() && !served.app.is_always(&head) {
             Err(Refusal::Busy)
         } else {
             judge(head, served.app.is_plain())
@@ -380,7 +403,6 @@ impl Loop {
             framing,
         } = *reading;
         scope.set_body(body.into_bytes());
-        let route = scope.pattern().cloned();
         let page = match page {
             Page::Now(page) => page,
             Page::Deferred(page) => {
@@ -390,10 +412,7 @@ impl Loop {
                 return self.begin_stream(slot, opening, served, scope, &host, &policy, framing);
             }
         };
-        let answered = contain(|| page(scope)).map_err(Into::into);
-        let response = answered
-            .and_then(|answered| answered)
-            .unwrap_or_else(|error| failed(&error, route.as_ref(), &served.handle));
+        let response = answer_of(&page, scope, &served.handle);
         answer(opening, served, response, framing, is_websocket)
     }
 
@@ -417,6 +436,7 @@ impl Loop {
             Phase::Proxy(..) => not_begun(opening, Error::ConnectTimeout),
             #[cfg(feature = "tls")]
             Phase::Tls => not_begun(opening, Error::ConnectTimeout),
+            Phase::Head if opening.is_refused() => turn_away(opening, &served, None, now),
             Phase::Head if opening.visit > 1 && opening.input.is_empty() => Next::Over,
             Phase::Head => refuse(opening, &served, Refusal::Timeout, Framing::default(), now),
             // They are requests for pages, or of a fallback, whatever became of them.
@@ -469,6 +489,22 @@ pub(super) fn answer(
     opening.phase = Phase::Head;
     opening.visit += 1;
     Next::Step
+}
+
+/// Answers a connection that is not admitted, and ends it.
+fn turn_away(
+    opening: &mut Opening,
+    served: &Served,
+    head: Option<RequestHead>,
+    at: Instant,
+) -> Next {
+    let (options, arrival) = (&served.options, &opening.arrival);
+    let refused = served
+        .app
+        .refuse(head, options, arrival, at, &served.handle);
+    let bytes = written(&refused.0, refused.1);
+    // A page may have taken its time.
+    opening.end_with(bytes, now(), &options.config.timeouts)
 }
 
 /// Returns the framing of a connection's last answer.

@@ -15,6 +15,7 @@ use sansws_core::handshake::{Refusal, Request, ServerHandshake};
 use sansws_core::internal::Framing;
 use sansws_core::time::Instant;
 
+use super::request_loop::await_head;
 use super::upgrade::Upgrade;
 use crate::clock::now;
 use crate::stream::ByteStream;
@@ -115,14 +116,7 @@ impl<S: ByteStream> Accepting<S> {
 
     fn request(&mut self) -> Result<Request, Error> {
         let wire = self.wire.as_mut().ok_or(InvalidInput::OutOfTurn)?;
-        loop {
-            if let Some((head, length)) = self.handshake.receive_head(wire.unread.bytes())? {
-                wire.unread.consume(length);
-                return Ok(Request::check(head)?);
-            }
-            if !wire.read(self.deadline)? {
-                return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
-            }
-        }
+        let head = await_head(wire, &mut self.handshake, self.deadline)?;
+        Ok(Request::check(head)?)
     }
 }

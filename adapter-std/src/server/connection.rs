@@ -76,18 +76,14 @@ impl Task {
             (Err(error), _) => return admission.not_begun(&error),
         };
         let wire = Wire::new(stream);
-        let permit = match admission {
-            Admission::In(permit) => Arc::new(permit),
-            Admission::Away(away) => {
-                let why = away.handle().why_away();
-                away.handle().counters().turned_away(why);
-                return refuse(wire, &options);
-            }
-        };
         let arrival = ConnectInfo {
             begun,
             peer,
             secure,
+        };
+        let permit = match admission {
+            Admission::In(permit) => Arc::new(permit),
+            Admission::Away(away) => return refuse(wire, &options, &app, &arrival, away.handle()),
         };
         let span = contain(|| Span::of(&arrival)).unwrap_or_default();
         span.enter(|| {

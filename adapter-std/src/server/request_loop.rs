@@ -5,7 +5,7 @@
 use std::io;
 use std::sync::Arc;
 
-use sansws_common::contain::contain;
+use sansws_common::app::answer_of;
 use sansws_common::error::{Error, Result};
 use sansws_common::metrics::RequestKind;
 use sansws_common::server::answer::{counted, failed, judge, note_refusal, written};
@@ -13,15 +13,15 @@ use sansws_common::server::scope::Head;
 use sansws_common::{ConnectInfo, Scope, ServerHandle};
 use sansws_core::config::Timeouts;
 use sansws_core::handshake::{Refusal, ServerHandshake};
+use sansws_core::http::RequestHead;
 use sansws_core::http::field::has_token;
-use sansws_core::http::{RequestHead, Response};
 use sansws_core::internal::{Body, BodyError, Framing};
 use sansws_core::time::Instant;
 
 use crate::app::{App, Decision, Handler};
 use crate::bell::Bell;
 use crate::clock::now;
-use crate::stream::Stream;
+use crate::stream::{ByteStream, Stream};
 use crate::wire::Wire;
 use crate::{ConnectionPolicy, ServerOptions};
 
@@ -80,7 +80,7 @@ pub(super) fn open(
             keep_alive: head.keeps_alive() && visit < VISITS,
             head: head.method == "HEAD",
         };
-        let judged = if handle.is_closing() {
+        let judged = if handle.is_closing() && !app.is_always(&head) {
             Err(Refusal::Busy)
         } else {
             judge(head, app.is_plain())
@@ -116,11 +116,7 @@ pub(super) fn open(
                     Ok(body) => {
                         is_body_unread = false;
                         scope.set_body(body);
-                        let route = scope.pattern().cloned();
-                        let answer = contain(|| page(scope)).map_err(Into::into);
-                        answer
-                            .and_then(|answer| answer)
-                            .unwrap_or_else(|error| failed(&error, route.as_ref(), handle))
+                        answer_of(&page, scope, handle)
                     }
                     Err(Error::Refusal(refusal)) => refusal.response(),
                     Err(error) => return Err(error),
@@ -232,9 +228,41 @@ fn refuse_with(
     error
 }
 
-/// Answers a connection that is not admitted, with 503.
-pub(super) fn refuse(wire: Wire<Stream>, options: &ServerOptions) {
-    let response: Response = Refusal::Busy.response();
-    let bytes = written(&response, Framing::default());
-    wire.answer_and_end(bytes, &options.config.timeouts);
+/// Answers a connection that is not admitted: with 503, unless it asks for a page that is served always.
+pub(super) fn refuse(
+    mut wire: Wire<Stream>,
+    options: &ServerOptions,
+    app: &App,
+    arrival: &ConnectInfo,
+    handle: &ServerHandle,
+) {
+    let config = &options.config;
+    let head = app.has_always().then(|| {
+        let deadline = Some(now() + config.timeouts.close);
+        await_head(
+            &mut wire,
+            &mut ServerHandshake::new(Arc::clone(config)),
+            deadline,
+        )
+    });
+    let head = head.and_then(Result::ok);
+    let (response, framing) = app.refuse(head, options, arrival, now(), handle);
+    wire.answer_and_end(written(&response, framing), &config.timeouts);
+}
+
+/// Reads a head until the deadline.
+pub(super) fn await_head<S: ByteStream>(
+    wire: &mut Wire<S>,
+    handshake: &mut ServerHandshake,
+    deadline: Option<Instant>,
+) -> Result<RequestHead, Error> {
+    loop {
+        if let Some((head, length)) = handshake.receive_head(wire.unread.bytes())? {
+            wire.unread.consume(length);
+            return Ok(head);
+        }
+        if !wire.read(deadline)? {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+        }
+    }
 }

@@ -2,12 +2,15 @@
 //! Knows no connection, and not what a handler is: `H` is the adapter's.
 
 mod address;
+mod always;
 mod auth;
 mod layer;
 mod router;
 mod service;
 
 pub use address::PerAddress;
+#[doc(hidden)]
+pub use always::answer_of;
 #[doc(hidden)]
 pub use auth::Claim;
 pub use auth::{Auth, Credential, Verifier};

@@ -54,6 +54,7 @@ struct Entry<H, B> {
     policy: ConnectionPolicy<B>,
     states: Attached,
     is_streamed: bool,
+    always: bool,
 }
 
 impl<H, B: Clone> Route<H, B> {
@@ -121,6 +122,7 @@ impl<H, B: Clone> Route<H, B> {
             policy: ConnectionPolicy::default(),
             states: Attached::default(),
             is_streamed: false,
+            always: false,
         };
         Self {
             pattern: pattern.into(),
@@ -150,6 +152,15 @@ impl<H, B: Clone> Route<H, B> {
         let hub = self.entry.policy.hub.take();
         self.entry.policy = policy;
         self.entry.policy.hub = self.entry.policy.hub.or(hub);
+        self
+    }
+
+    /// Serves a page that answers at once even while the server is full or drains: for operators, such as a health check. The server must then
+    /// read the request of a refused connection, so other refused clients get their 503 after they have sent one, or after
+    /// [`Timeouts::close`](sansws_core::config::Timeouts::close).
+    #[must_use]
+    pub const fn always(mut self) -> Self {
+        self.entry.always = matches!(self.entry.goal, Goal::Page(_));
         self
     }
 
@@ -389,6 +400,7 @@ impl<H, B: Clone> Router<H, B> {
             policy: Arc::new(entry.policy),
             states: Arc::new(entry.states),
             is_streamed: entry.is_streamed,
+            always: entry.always,
         });
         Ok(App::of_routes(
             routes,

@@ -5,7 +5,8 @@
 use std::fmt::{self, Display};
 use std::sync::Arc;
 
-use sansws_core::http::Response;
+use sansws_core::handshake::Request;
+use sansws_core::http::{RequestHead, Response};
 use sansws_core::route::{Miss, Pattern, Routes, UrlError};
 
 use super::NoHub;
@@ -65,6 +66,7 @@ enum Inner<H, B> {
         policy: Arc<ConnectionPolicy<B>>,
         states: Arc<Attached>,
         fallback: Option<Page>,
+        has_always: bool,
     },
 }
 
@@ -76,6 +78,8 @@ pub(super) struct Target<H, B> {
     pub(super) policy: Arc<ConnectionPolicy<B>>,
     pub(super) states: Arc<Attached>,
     pub(super) is_streamed: bool,
+    /// It is served even if a connection is refused.
+    pub(super) always: bool,
 }
 
 #[derive(Clone)]
@@ -110,12 +114,14 @@ impl<H, B: Clone> App<H, B> {
         states: Arc<Attached>,
         fallback: Option<Page>,
     ) -> Self {
+        let has_always = routes.iter().any(|(_, target)| target.always);
         Self(Arc::new(Inner::Routes {
             routes,
             layers,
             policy,
             states,
             fallback,
+            has_always,
         }))
     }
 
@@ -163,6 +169,7 @@ impl<H, B: Clone> App<H, B> {
                 policy,
                 states,
                 fallback,
+                has_always,
             } => Inner::Routes {
                 routes: routes.clone().map(|target| Target {
                     policy: inherit(&target.policy),
@@ -172,6 +179,7 @@ impl<H, B: Clone> App<H, B> {
                 policy: inherit(policy),
                 states: Arc::clone(states),
                 fallback: fallback.clone(),
+                has_always: *has_always,
             },
         }))
     }
@@ -180,6 +188,26 @@ impl<H, B: Clone> App<H, B> {
     #[doc(hidden)]
     pub fn is_plain(&self) -> bool {
         matches!(*self.0, Inner::Routes { .. })
+    }
+
+    /// Returns whether there is a page that is served even if a connection is refused.
+    #[doc(hidden)]
+    pub fn has_always(&self) -> bool {
+        matches!(&*self.0, Inner::Routes { has_always, .. } if *has_always)
+    }
+
+    /// Returns whether a request is for such a page.
+    #[doc(hidden)]
+    pub fn is_always(&self, head: &RequestHead) -> bool {
+        let Inner::Routes { routes, .. } = &*self.0 else {
+            return false;
+        };
+        let is_always = || {
+            let found = routes.find(&head.method, head.path());
+            found.is_ok_and(|found| found.endpoint.always)
+        };
+        // Converters are application code; their panics are reported when the request is decided on.
+        !Request::is_meant(head) && contain(is_always).unwrap_or(false)
     }
 
     /// Returns the hubs that its connections may use, each once by `is_same`.
@@ -235,6 +263,7 @@ impl<H, B: Clone> App<H, B> {
                 policy,
                 states,
                 fallback,
+                has_always: _,
             } => (routes, layers, policy, states, fallback),
         };
         let is_websocket = scope.is_websocket();

@@ -3,6 +3,7 @@
 
 #[cfg(target_os = "linux")]
 mod addresses;
+mod always;
 mod authentication;
 mod both_ways;
 mod clients;

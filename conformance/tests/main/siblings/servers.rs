@@ -34,6 +34,8 @@ pub struct Setup {
     pub closes_on_drain: bool,
     /// Who may report the addresses of clients.
     pub trusted: Trusted,
+    /// It has a page that is served always, `/live`.
+    pub always: bool,
     /// Its outermost layer.
     pub addresses: Option<PerAddress>,
     /// Its echo is lent messages; except on mio, which always lends them.
@@ -122,6 +124,9 @@ macro_rules! layered {
         let mut router = $router;
         for (path, auth) in auths($verify) {
             router = router.add($ws::Route::get(path, $user).layer(auth));
+        }
+        if $setup.always {
+            router = router.add($ws::Route::get("/live", $user).always());
         }
         if let Some(addresses) = $setup.addresses.clone() {
             router = router.layer(addresses);
