@@ -103,6 +103,24 @@ fn answers_to_messages_that_came_together_leave_in_one_write() {
 }
 
 #[test]
+fn pings_and_pongs_leave_with_the_answers_and_are_no_messages() {
+    let (peer, mut socket) = open(Limits::default());
+    peer.says(&frame(0x81, b"hello"));
+    let answered = socket.receive_with(|message, out| {
+        out.pong("alive")?;
+        out.send(message)?;
+        out.ping("you?")
+    });
+    answered.unwrap().unwrap().unwrap();
+    assert_eq!(peer.heard(), [b"\x8a\x05alive\x81\x05hello\x89\x04you?"]);
+    assert_eq!(socket.counters().sent, 1);
+    peer.says(&frame(0x81, b"hello"));
+    let long = socket.receive_with(|_, out| out.pong([0; 126])).unwrap();
+    let too_long = SendError::ControlTooLong;
+    assert!(matches!(long, Some(Err(Error::NotSent(error))) if error == too_long));
+}
+
+#[test]
 fn a_payload_is_sent_from_memory_that_is_used_again() {
     let (peer, mut socket) = open(Limits::default());
     let mut buffer = [0; 3];

@@ -170,6 +170,32 @@ fn answers_to_messages_that_came_together_leave_together() {
 }
 
 #[test]
+fn pings_and_pongs_leave_with_the_answers_and_are_no_messages() {
+    let (wire, mut task, handle) = open(Config::default(), |upgrade| async move {
+        let mut socket: WebSocket<Wire> = upgrade.accept().await?;
+        let answer = |message: Payload<'_>, out: &mut Outbox<'_>| {
+            assert!(out.pong([0; 126]).is_err());
+            out.pong("alive")?;
+            out.send(message)?;
+            out.ping("you?")
+        };
+        socket.receive_each(answer).await?;
+        Ok(())
+    });
+    wire.push(frame(0x81, b"hello", KEY));
+    task.run();
+    let frames: Vec<_> = output(&wire)
+        .into_iter()
+        .map(|frame| (frame.opcode, frame.payload))
+        .collect();
+    let want = [(0xa, "alive"), (1, "hello"), (9, "you?")];
+    assert_eq!(frames, want.map(|(opcode, text)| (opcode, text.into())));
+    wire.end();
+    task.run();
+    assert_eq!(handle.metrics().messages_sent, 1);
+}
+
+#[test]
 fn a_message_is_not_lent_before_there_is_room_for_an_answer() {
     let mut config = Config::default();
     config.limits.write_queue = 10_000;

@@ -58,7 +58,7 @@ impl<'a> Outbox<'a> {
     /// unsent, and [`SendError::Closing`] once the connection closes. Answers to messages that precede the peer's end are accepted, and lost.
     pub fn send<'m>(&mut self, message: impl Into<Payload<'m>>) -> Result<(), Error> {
         let message = message.into();
-        self.submit(|connection| connection.send_payload(message))
+        self.submit(1, |connection| connection.send_payload(message))
     }
 
     /// Sends a prepared message, without a copy on a server.
@@ -66,7 +66,24 @@ impl<'a> Outbox<'a> {
     /// # Errors
     /// As for [`send`](Self::send).
     pub fn send_prepared(&mut self, prepared: &PreparedMessage) -> Result<(), Error> {
-        self.submit(|connection| connection.send_prepared(prepared))
+        self.submit(1, |connection| connection.send_prepared(prepared))
+    }
+
+    /// Sends a ping of at most 125 bytes.
+    ///
+    /// # Errors
+    /// [`SendError::ControlTooLong`] beyond 125 bytes; else as for [`send`](Self::send).
+    pub fn ping(&mut self, bytes: impl AsRef<[u8]>) -> Result<(), Error> {
+        self.submit(0, |connection| connection.ping(bytes.as_ref()))
+    }
+
+    /// Sends an unsolicited pong of at most 125 bytes. Pings are answered automatically, unless
+    /// [`Config::auto_pong`](sansws_core::config::Config::auto_pong) is off.
+    ///
+    /// # Errors
+    /// As for [`ping`](Self::ping).
+    pub fn pong(&mut self, bytes: impl AsRef<[u8]>) -> Result<(), Error> {
+        self.submit(0, |connection| connection.pong(bytes.as_ref()))
     }
 
     /// Returns the number of unsent bytes.
@@ -77,6 +94,7 @@ impl<'a> Outbox<'a> {
     #[inline]
     fn submit(
         &mut self,
+        messages: u32,
         send: impl FnOnce(&mut Connection) -> Result<(), SendError>,
     ) -> Result<(), Error> {
         let accepts = self.connection.is_open() && !self.connection.is_output_over();
@@ -87,7 +105,7 @@ impl<'a> Outbox<'a> {
             (self.prepare)(self.connection);
         }
         send(self.connection)?;
-        self.sent += 1;
+        self.sent += messages;
         self.answers = 0;
         Ok(())
     }
