@@ -164,7 +164,7 @@ impl<S: ByteStream> Wire<S> {
             (io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut, None)
                 if deadline.is_some_and(|deadline| deadline <= now()) =>
             {
-                Err(Error::ConnectTimeout)
+                Err(Error::ConnectTimeout(None))
             }
             _ => Err(error.into()),
         }

@@ -103,7 +103,7 @@ impl Connecting {
     pub(super) const fn timeout(&self) -> Error {
         match self.phase {
             Phase::Handshake(_) => Error::Handshake(Failure::Timeout),
-            _ => Error::ConnectTimeout,
+            _ => Error::ConnectTimeout(None),
         }
     }
 }

@@ -224,7 +224,7 @@ impl Loop {
                         return Ok(Next::Wait);
                     }
                     race.end(&self.registry);
-                    return Err(Error::ConnectTimeout);
+                    return Err(Error::ConnectTimeout(None));
                 };
                 peer.stream = Stream::tcp(socket);
                 connecting.phase = Phase::Connected;
@@ -410,12 +410,15 @@ impl Loop {
             mut phase,
             handler,
             data,
+            dial,
+            redirects,
             ..
         } = connecting;
         if let Phase::Racing(race) = &mut phase {
             race.end(&self.registry);
         }
         self.remove(slot);
+        let error = dial.at(redirects.url(), error);
         let called = contain(|| handler.call(|host| host.failed(self, data, error)));
         if called.is_err() {
             let _ = contain(|| tracing::error!("a callback of a client panicked"));

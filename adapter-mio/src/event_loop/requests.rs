@@ -433,9 +433,9 @@ impl Loop {
         let next = match &opening.phase {
             // The answer was not taken in time.
             _ if !opening.answer.is_empty() => Next::Over,
-            Phase::Proxy(..) => not_begun(opening, Error::ConnectTimeout),
+            Phase::Proxy(..) => not_begun(opening, Error::ConnectTimeout(None)),
             #[cfg(feature = "tls")]
-            Phase::Tls => not_begun(opening, Error::ConnectTimeout),
+            Phase::Tls => not_begun(opening, Error::ConnectTimeout(None)),
             Phase::Head if opening.is_refused() => turn_away(opening, &served, None, now),
             Phase::Head if opening.visit > 1 && opening.input.is_empty() => Next::Over,
             Phase::Head => refuse(opening, &served, Refusal::Timeout, Framing::default(), now),

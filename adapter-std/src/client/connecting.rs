@@ -121,7 +121,7 @@ impl<S: ByteStream> Connecting<S> {
                 }
                 return Ok(None);
             }
-            Err(Error::ConnectTimeout) => return Err(Failure::Timeout.into()),
+            Err(Error::ConnectTimeout(_)) => return Err(Failure::Timeout.into()),
             answer => answer?,
         };
         let opened = match answer {

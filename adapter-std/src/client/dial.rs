@@ -39,7 +39,8 @@ pub(super) fn follow(url: Url, dial: ConnectOptions) -> Result<WebSocket, Error>
         next.options = redirects.options().clone();
         let response = match once(redirects.url(), next) {
             Err(Error::Refused(response)) => response,
-            done => return done,
+            Err(error) => return Err(dial.at(redirects.url(), error)),
+            opened => return opened,
         };
         if !redirects.follow(&response)? {
             return Err(Error::Refused(response));
@@ -69,7 +70,7 @@ fn once(url: &Url, dial: ConnectOptions) -> Result<WebSocket, Error> {
     }
     let mut connecting = Connecting::until(stream, url, dial.options, dial.config, until)?;
     // Our own streams are waited for.
-    connecting.resume()?.ok_or(Error::ConnectTimeout)
+    connecting.resume()?.ok_or(Error::ConnectTimeout(None))
 }
 
 /// Returns the addresses of the first hop.
@@ -99,7 +100,7 @@ fn addresses(
         .map_err(|error| Error::no_thread(&error))?;
     match found.recv_timeout(until.since(now())) {
         Ok(found) => found.map_err(|error| dial.lookup_failed(url, error)),
-        Err(RecvTimeoutError::Timeout) => Err(Error::ConnectTimeout),
+        Err(RecvTimeoutError::Timeout) => Err(Error::ConnectTimeout(None)),
         Err(RecvTimeoutError::Disconnected) => Err(Error::Panic),
     }
 }

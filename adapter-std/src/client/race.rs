@@ -42,7 +42,7 @@ pub(super) fn first_to_connect(
             Attempt::Failed => return Err(last.into()),
         };
         if deadline.is_some_and(|deadline| deadline <= now) {
-            return Err(Error::ConnectTimeout);
+            return Err(Error::ConnectTimeout(None));
         }
         let until = [until, deadline].into_iter().flatten().min();
         let sources: Vec<_> = running

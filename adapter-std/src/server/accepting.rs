@@ -97,7 +97,7 @@ impl<S: ByteStream> Accepting<S> {
                 }
                 Refusal::Timeout.into()
             }
-            Err(Error::ConnectTimeout) => Refusal::Timeout.into(),
+            Err(Error::ConnectTimeout(_)) => Refusal::Timeout.into(),
             Err(error) => error,
         };
         if let Error::Refusal(refusal) = &error

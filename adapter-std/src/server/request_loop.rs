@@ -171,7 +171,7 @@ fn read_head(
                 return Err(Refusal::Busy.into());
             }
             Ok(None) => {}
-            Err(Error::ConnectTimeout) => return Err(Refusal::Timeout.into()),
+            Err(Error::ConnectTimeout(_)) => return Err(Refusal::Timeout.into()),
             Err(error) => return Err(error),
         }
     }
@@ -189,7 +189,7 @@ fn read_body(
         BodyError::TooLarge => Refusal::Content.into(),
     };
     let late = |error| match error {
-        Error::ConnectTimeout => Refusal::Timeout.into(),
+        Error::ConnectTimeout(_) => Refusal::Timeout.into(),
         error => error,
     };
     let mut body = Body::of(head, limit).map_err(refused)?;

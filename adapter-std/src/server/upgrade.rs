@@ -194,7 +194,7 @@ impl<S: ByteStream> Unanswered<S> {
             match wire.write(&mut response, deadline) {
                 // The connection sends the rest.
                 Err(Error::Io(error)) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(Error::ConnectTimeout) => return Err(Refusal::Timeout.into()),
+                Err(Error::ConnectTimeout(_)) => return Err(Refusal::Timeout.into()),
                 written => written?,
             }
         }

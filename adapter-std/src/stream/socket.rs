@@ -109,7 +109,7 @@ fn write(mut socket: impl Write, from: &[IoSlice<'_>]) -> io::Result<usize> {
 /// [`Error::ConnectTimeout`] when there is none left.
 pub(crate) fn time_left(deadline: Option<Instant>) -> Result<Option<Duration>, Error> {
     match deadline.map(|deadline| deadline.since(now())) {
-        Some(left) if left.is_zero() => Err(Error::ConnectTimeout),
+        Some(left) if left.is_zero() => Err(Error::ConnectTimeout(None)),
         left => Ok(left),
     }
 }

@@ -28,7 +28,8 @@ where
         next.options = redirects.options().clone();
         let response = match once(redirects.url().clone(), next).await {
             Err(Error::Refused(response)) => response,
-            done => return done,
+            Err(error) => return Err(dial.at(redirects.url(), error)),
+            opened => return opened,
         };
         if !redirects.follow(&response)? {
             return Err(Error::Refused(response));

@@ -48,7 +48,7 @@ pub async fn tunnel<T: Transport>(
             }
         }
     };
-    within(&mut transport, deadline, Error::ConnectTimeout, speak).await?;
+    within(&mut transport, deadline, Error::ConnectTimeout(None), speak).await?;
     Ok(transport)
 }
 

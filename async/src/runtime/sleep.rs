@@ -72,7 +72,7 @@ pub(crate) async fn within<R: Runtime, T>(
         Poll::Ready(done) => Poll::Ready(done),
         Poll::Pending => Pin::new(&mut late)
             .poll(cx)
-            .map(|()| Err(Error::ConnectTimeout)),
+            .map(|()| Err(Error::ConnectTimeout(None))),
     })
     .await
 }

@@ -193,7 +193,7 @@ impl TestServer {
                 let note = self.world.note();
                 Err(Error::other(format!("nothing was answered{note}")))
             }
-            None => Err(Error::ConnectTimeout),
+            None => Err(Error::ConnectTimeout(None)),
         }
     }
 

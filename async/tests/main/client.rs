@@ -121,7 +121,7 @@ fn each_close_code_is_judged_by_the_policy() {
 fn each_failure_of_an_attempt_is_judged_by_the_policy() {
     let back = [
         Error::Io(io::ErrorKind::ConnectionRefused.into()),
-        Error::ConnectTimeout,
+        Error::ConnectTimeout(None),
         Error::Handshake(Failure::EndOfInput),
         Error::Proxy(TunnelError::Refused(502)),
         refusal(503, None),

@@ -122,7 +122,7 @@ fn futures_that_are_dropped_at_any_await_lose_no_message_and_leave_no_attempt_be
         let (net, log, told) = (Net::new(seed), Log::default(), Log::default());
         for number in 0..CONNECTIONS {
             if (seed + number) % 3 == 0 {
-                net.fail(Error::ConnectTimeout);
+                net.fail(Error::ConnectTimeout(None));
             }
             let logs = (Arc::clone(&log), Arc::clone(&told));
             let seed = seed * 31 + number;
@@ -203,7 +203,7 @@ fn it_is_closed_at_any_time() {
 
     // While it waits; a code that may not be sent changes nothing.
     let net = Net::new(1);
-    net.fail(Error::ConnectTimeout);
+    net.fail(Error::ConnectTimeout(None));
     let mut one = client(&net);
     net.run(until_offline(&mut one));
     let reserved = net.run(one.close(1005, ""));

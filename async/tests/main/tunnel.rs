@@ -178,7 +178,7 @@ fn a_proxy_has_its_time_and_its_head_a_bound() {
     }
     wire.pass(Duration::from_millis(1_000));
     task.run();
-    assert!(matches!(task.done, Some(Err(Error::ConnectTimeout))));
+    assert!(matches!(task.done, Some(Err(Error::ConnectTimeout(_)))));
 
     let wire = Wire::default();
     wire.state().flood = Some(vec![b'H'; 50]);
@@ -272,11 +272,11 @@ fn an_attempt_that_fails_is_not_made_again() {
         dial,
         |_, _| {
             dials += 1;
-            ready(Err(Error::ConnectTimeout))
+            ready(Err(Error::ConnectTimeout(None)))
         },
     ));
     task.run();
-    assert!(matches!(task.done, Some(Err(Error::ConnectTimeout))));
+    assert!(matches!(task.done, Some(Err(Error::ConnectTimeout(_)))));
     drop(task);
     assert_eq!(dials, 1);
 }

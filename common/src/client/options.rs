@@ -246,12 +246,25 @@ impl ConnectOptions {
     /// last attempt.
     #[doc(hidden)]
     pub fn dial_failed(&self, url: &Url, error: io::Error) -> Error {
-        match self.first_hop(url) {
-            (host, port) if host.contains(':') => {
-                Error::io(format_args!("connect to [{host}]:{port}"), error)
+        let (host, port) = self.first_hop(url);
+        Error::io(format_args!("connect to {}", authority(host, port)), error)
+    }
+
+    /// Adds to the error of a connection that was not established in time where it was to lead.
+    #[doc(hidden)]
+    pub fn at(&self, url: &Url, error: Error) -> Error {
+        let Error::ConnectTimeout(None) = error else {
+            return error;
+        };
+        let server = authority(url.host(), url.port());
+        let target = match self.proxy_for(url) {
+            Some(_) => {
+                let (host, port) = self.first_hop(url);
+                format!("{server} through the proxy {}", authority(host, port))
             }
-            (host, port) => Error::io(format_args!("connect to {host}:{port}"), error),
-        }
+            None => server,
+        };
+        Error::ConnectTimeout(Some(target.into()))
     }
 
     /// Sets a field that may occur only once.
@@ -264,6 +277,15 @@ impl ConnectOptions {
         kept.push(name, value.as_ref());
         self.options.fields = kept;
         self
+    }
+}
+
+/// Returns a host and a port as in a URL.
+fn authority(host: &str, port: u16) -> String {
+    if host.contains(':') && !host.starts_with('[') {
+        format!("[{host}]:{port}")
+    } else {
+        format!("{host}:{port}")
     }
 }
 
@@ -349,6 +371,23 @@ mod tests {
                 matches!(error, Error::Io(io) if io.kind() == io::ErrorKind::ConnectionRefused)
             );
         }
+        let late = |dial: &ConnectOptions, url: &str| {
+            let late = dial.at(&url.parse().unwrap(), Error::ConnectTimeout(None));
+            assert!(late.is_timeout());
+            late.to_string()
+        };
+        assert_eq!(
+            late(&direct, "wss://example.org/"),
+            "connecting to example.org:443 timed out"
+        );
+        assert_eq!(
+            late(&direct, "ws://[::1]:8080/"),
+            "connecting to [::1]:8080 timed out"
+        );
+        assert_eq!(
+            late(&proxied, "ws://example.org/"),
+            "connecting to example.org:80 through the proxy gate:9050 timed out"
+        );
         let unknown = io::Error::new(io::ErrorKind::NotFound, "no such name");
         let error = direct.lookup_failed(&"ws://example.org/".parse().unwrap(), unknown);
         assert_eq!(

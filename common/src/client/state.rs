@@ -128,7 +128,7 @@ pub type OnChange = Box<dyn FnMut(&ClientState) + Send>;
 /// use std::sync::Arc;
 /// use sansws_common::{Error, Stop};
 ///
-/// let failed = Stop::Failed(Arc::new(Error::ConnectTimeout));
+/// let failed = Stop::Failed(Arc::new(Error::ConnectTimeout(None)));
 /// assert!(!failed.is_normal());
 /// assert!(Stop::Closed(None).is_normal());
 /// ```
@@ -162,7 +162,7 @@ pub fn ended(error: &Error) -> Ended {
         Error::Disconnect(closed) => Ended::from(&**closed),
         Error::Refused(response) => Ended::refused(response.status, &response.fields),
         Error::Io(error) if is_untrusted(error) => Ended::Closed(1015),
-        Error::Io(_) | Error::ConnectTimeout => Ended::Unreachable,
+        Error::Io(_) | Error::ConnectTimeout(_) => Ended::Unreachable,
         Error::Handshake(Failure::EndOfInput | Failure::Timeout) => Ended::Unreachable,
         Error::Proxy(error) => through(*error),
         Error::Violation(_) | Error::Handshake(_) | Error::Redirect(_) | Error::Refusal(_) => {
@@ -249,7 +249,7 @@ mod tests {
                 Error::Io(io::ErrorKind::ConnectionRefused.into()),
                 Ended::Unreachable,
             ),
-            (Error::ConnectTimeout, Ended::Unreachable),
+            (Error::ConnectTimeout(None), Ended::Unreachable),
             (Error::Handshake(Failure::Timeout), Ended::Unreachable),
             (Error::Handshake(Failure::EndOfInput), Ended::Unreachable),
             (Error::Handshake(Failure::Accept), Ended::Broken),

@@ -47,7 +47,7 @@ pub type Result<T = (), E = HandlerError> = std::result::Result<T, E>;
 ///     match error {
 ///         Error::Disconnect(_) => "the peer left",
 ///         Error::Refused(response) if response.status == 401 => "sign in again",
-///         Error::Io(_) | Error::ConnectTimeout => "the network is down",
+///         Error::Io(_) | Error::ConnectTimeout(_) => "the network is down",
 ///         _ => "this is our fault, or the peer's",
 ///     }
 /// }
@@ -107,9 +107,9 @@ pub enum Error {
     /// The proxy did not connect us to the server.
     #[error(transparent)]
     Proxy(TunnelError),
-    /// The connection could not be established in time.
-    #[error("connecting timed out")]
-    ConnectTimeout,
+    /// The connection could not be established in time. Of a client, it names the host and the port.
+    #[error("connecting{} timed out", to(.0.as_deref()))]
+    ConnectTimeout(Option<Box<str>>),
     /// The message has the wrong kind, text or binary: 1003, on the connection that received it.
     #[error(transparent)]
     WrongKind(KindError),
@@ -155,6 +155,11 @@ fn hint(refusal: &Response) -> &'static str {
         Some(_) => ", a redirect: `ConnectOptions::redirects` follows it",
         None => "",
     }
+}
+
+/// Returns where a connection was to lead.
+fn to(target: Option<&str>) -> String {
+    target.map_or_else(String::new, |target| format!(" to {target}"))
 }
 
 /// A system error, with the operation that failed.
@@ -425,7 +430,7 @@ impl Error {
     /// Returns whether it took too long: connecting, or a call with a timeout of its own.
     pub fn is_timeout(&self) -> bool {
         match self {
-            Self::ConnectTimeout => true,
+            Self::ConnectTimeout(_) => true,
             Self::Io(error) => error.kind() == io::ErrorKind::TimedOut,
             _ => false,
         }

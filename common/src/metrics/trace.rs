@@ -273,7 +273,7 @@ const fn word(error: &Error) -> &'static str {
         | Error::InvalidInput(_)
         | Error::BadHeader { .. }
         | Error::BadUrl { .. } => "misuse",
-        Error::Refusal(Refusal::Timeout) | Error::ConnectTimeout => "timeout",
+        Error::Refusal(Refusal::Timeout) | Error::ConnectTimeout(_) => "timeout",
         Error::Refusal(Refusal::Busy) => "busy",
         Error::Refusal(_) => "refusal",
         Error::WrongKind(_) => "wrong_kind",

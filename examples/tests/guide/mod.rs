@@ -38,7 +38,7 @@ type Outcome = std::result::Result<(), Box<dyn std::error::Error>>;
 fn run(test: impl Future<Output = Outcome>) {
     let late = async {
         sleep(Duration::from_secs(30)).await;
-        Err(Error::ConnectTimeout.into())
+        Err(Error::ConnectTimeout(None).into())
     };
     crate::block_on(or(test, late)).expect("a test that ends well, in time");
 }

@@ -81,7 +81,7 @@ impl Admission {
             Self::Away(RefusalPermit(handle)) => handle,
         };
         let why = match error {
-            Error::ConnectTimeout => HandshakeFailure::Timeout,
+            Error::ConnectTimeout(_) => HandshakeFailure::Timeout,
             _ => HandshakeFailure::Transport,
         };
         handle.counters().failed(why);

@@ -113,5 +113,8 @@ fn each_client_gives_up_when_no_address_lives() {
     for (adapter, told) in &failed {
         assert_eq!(told, &failed[0].1, "{adapter:?}");
     }
-    assert_eq!(failed[0].1.0, Told::Failed("ConnectTimeout".into()));
+    assert_eq!(
+        failed[0].1.0,
+        Told::Failed("ConnectTimeout(Some(\"host.test:80\"))".into())
+    );
 }
