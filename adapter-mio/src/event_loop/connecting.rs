@@ -28,6 +28,8 @@ const READ: usize = 16 << 10;
 /// A connection that is not open yet.
 pub(super) struct Connecting {
     pub(super) phase: Phase,
+    /// The URL before redirects.
+    pub(super) asked: Url,
     pub(super) redirects: Redirects,
     pub(super) dial: ConnectOptions,
     pub(super) handler: Handler,

@@ -11,6 +11,7 @@ use std::thread;
 
 use mio::Token;
 use sansws_common::ConnectOptions;
+use sansws_common::client::trace;
 use sansws_common::contain::contain;
 use sansws_common::error::{Error, Result};
 use sansws_core::connection::Connection;
@@ -85,8 +86,10 @@ impl Loop {
             ));
         }
         let serial = self.next_serial();
+        trace::connects(&url);
         let connecting = Connecting {
             phase: Phase::Resolving,
+            asked: url.clone(),
             redirects: Redirects::new(url, dial.options.clone(), dial.redirects),
             deadline: None,
             lookup: None,
@@ -152,6 +155,7 @@ impl Loop {
                     return;
                 }
                 Ok(Next::Open) => {
+                    trace::connected(&connecting.asked, None);
                     self.opened(slot);
                     return self.open_turn(slot);
                 }
@@ -408,6 +412,7 @@ impl Loop {
     fn fail_to_connect(&mut self, slot: usize, connecting: Connecting, error: Error) {
         let Connecting {
             mut phase,
+            asked,
             handler,
             data,
             dial,
@@ -419,6 +424,7 @@ impl Loop {
         }
         self.remove(slot);
         let error = dial.at(redirects.url(), error);
+        trace::connected(&asked, Some(&error));
         let called = contain(|| handler.call(|host| host.failed(self, data, error)));
         if called.is_err() {
             let _ = contain(|| tracing::error!("a callback of a client panicked"));

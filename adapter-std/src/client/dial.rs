@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::thread;
 
+use sansws_common::client::trace;
 use sansws_common::error::{Error, Result};
 use sansws_common::{ConnectOptions, IntoRequest};
 use sansws_core::handshake::Redirects;
@@ -28,7 +29,10 @@ use crate::wire::Wire;
 /// [`Error::Redirect`] when it redirects to a URL that is not followed.
 pub fn connect(url: impl IntoRequest, options: ConnectOptions) -> Result<WebSocket, Error> {
     let (url, options) = url.into_request(options)?;
-    follow(url, options)
+    trace::connects(&url);
+    let connected = follow(url.clone(), options);
+    trace::connected(&url, connected.as_ref().err());
+    connected
 }
 
 /// Dials `url`, and again for each redirect, as far as allowed.

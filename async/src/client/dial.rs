@@ -26,6 +26,7 @@ use crate::server::request_loop::receive_request;
 use crate::server::upgrade::Upgrade;
 use crate::socket::websocket::WebSocket;
 use sansws_common::IntoRequest;
+use sansws_common::client::trace;
 
 /// Connects to a `ws://` or `wss://` URL, directly or through a proxy, and follows redirects if allowed; see [`ConnectOptions`].
 ///
@@ -38,7 +39,10 @@ pub async fn connect<R: Runtime>(
     dial: ConnectOptions,
 ) -> Result<WebSocket<Wire<R>>, Error> {
     let (url, dial) = url.into_request(dial)?;
-    follow(url, dial, once::<R>).await
+    trace::connects(&url);
+    let connected = follow(url.clone(), dial, once::<R>).await;
+    trace::connected(&url, connected.as_ref().err());
+    connected
 }
 
 /// Dials once.

@@ -5,3 +5,4 @@ pub mod proxies;
 pub mod queue;
 pub mod request;
 pub mod state;
+pub mod trace;

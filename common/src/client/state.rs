@@ -13,6 +13,7 @@ use sansws_core::http::Url;
 use sansws_core::proxy::{SocksReply, TunnelError};
 use sansws_core::time::{Duration, Instant};
 
+use super::trace;
 use crate::contain::contain;
 
 /// The state of a client.
@@ -74,46 +75,18 @@ impl ClientState {
     /// Logs the new state of a client of this URL, and calls the hook `on_change`, which may panic.
     #[doc(hidden)]
     pub fn report(&self, url: &Url, hook: &mut Option<OnChange>) {
-        // A subscriber is code of the application.
-        let _ = contain(|| self.log(url));
+        match self {
+            Self::Connecting => trace::connects(url),
+            Self::Open => trace::connected(url, None),
+            Self::Waiting { wait, why } => trace::waits(url, why, *wait),
+            Self::Stopped(Stop::Failed(why)) => trace::connected(url, Some(why)),
+            Self::Stopped(Stop::Closed(closed)) => trace::closed(url, closed.as_ref()),
+            Self::Stopped(Stop::Done(closed)) => trace::done(url, closed),
+        }
         if let Some(hook) = hook
             && contain(|| hook(self)).is_err()
         {
             tracing::error!("`on_change` panicked");
-        }
-    }
-
-    fn log(&self, url: &Url) {
-        // The query may be secret.
-        let path = url.target().split('?').next();
-        macro_rules! say {
-            ($($field:tt)*) => {
-                tracing::debug!(
-                    server.address = url.host(),
-                    server.port = url.port(),
-                    url.path = path,
-                    $($field)*
-                )
-            };
-        }
-        match self {
-            Self::Connecting => say!("a client connects"),
-            Self::Open => say!("a client is connected"),
-            Self::Waiting { wait, why } => say!(
-                error = %why,
-                websocket.wait_seconds = wait.as_secs_f64(),
-                "a client waits to reconnect"
-            ),
-            Self::Stopped(Stop::Failed(why)) => say!(error = %why, "a client gave up"),
-            Self::Stopped(Stop::Closed(closed)) => say!(
-                websocket.close_code = closed.as_ref().map(Closed::code),
-                "a client was closed"
-            ),
-            Self::Stopped(Stop::Done(closed)) => say!(
-                websocket.close_code = closed.code(),
-                websocket.close_reason = closed.reason,
-                "a client is done"
-            ),
         }
     }
 }

@@ -18,6 +18,7 @@ mod reconnecting;
 mod requests;
 mod scripts;
 mod servers;
+mod telling;
 
 /// An adapter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

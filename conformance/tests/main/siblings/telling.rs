@@ -1,0 +1,98 @@
+//! What clients that connect once tell to `tracing`: each adapter in equal words.
+
+use std::fmt::{Debug, Write};
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex};
+
+use sansws_async::ConnectOptions;
+use tracing::field::{Field, Visit};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+use tracing_subscriber::registry;
+
+use super::Adapter;
+use super::clients::{Host, Told, dial};
+use crate::support::certs::Certs;
+
+/// Keeps what clients tell.
+#[derive(Clone, Default)]
+struct Diary(Arc<Mutex<Vec<String>>>);
+
+struct Line(String);
+
+impl Visit for Line {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        write!(self.0, "{field}={value:?} ").unwrap();
+    }
+}
+
+impl<S: Subscriber> Layer<S> for Diary {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        if event.metadata().target() == "sansws_common::client::trace" {
+            let mut line = Line(format!("{} ", event.metadata().level()));
+            event.record(&mut line);
+            self.0.lock().unwrap().push(line.0);
+        }
+    }
+}
+
+#[test]
+fn a_client_that_connects_once_says_where_to_and_why_it_could_not() {
+    let tls = sansws_async::tls::server(Certs::new().identity("server"), None).unwrap();
+    let diary = Diary::default();
+    let subscriber = registry().with(diary.clone());
+    let told = tracing::subscriber::with_default(subscriber, || {
+        Adapter::ALL.map(|adapter| {
+            let (address, host) = Host::start(tls.clone(), 2, |host| {
+                let refuses = host.head().starts_with("GET /refused");
+                if refuses {
+                    host.say(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n");
+                } else {
+                    host.say(host.yes(""));
+                    host.say(b"\x88\x02\x03\xe8");
+                }
+                host.shut();
+                host.until_end();
+            });
+            let none = TcpListener::bind("127.0.0.1:0")
+                .unwrap()
+                .local_addr()
+                .unwrap();
+            for (at, path) in [(address, "?secret"), (address, "refused"), (none, "none")] {
+                let options = ConnectOptions::default().resolve("host.test", [at]);
+                let told = dial(adapter, &format!("ws://host.test/{path}"), options);
+                let opens = path == "?secret";
+                assert_eq!(
+                    matches!(told, Told::Ended(..)),
+                    opens,
+                    "{adapter:?} {told:?}"
+                );
+            }
+            host.join().unwrap();
+            (adapter, std::mem::take(&mut *diary.0.lock().unwrap()))
+        })
+    });
+    let at = |path: &str| format!("server.address=\"host.test\" server.port=80 url.path={path:?} ");
+    let first = &told[0].1;
+    assert_eq!(first.len(), 6, "{first:#?}");
+    for (line, (message, path)) in first.iter().zip([
+        ("a client connects", "/"),
+        ("a client is connected", "/"),
+        ("a client connects", "/refused"),
+        ("a client gave up", "/refused"),
+        ("a client connects", "/none"),
+        ("a client gave up", "/none"),
+    ]) {
+        assert!(line.starts_with("DEBUG "), "{line}");
+        assert!(line.contains(&format!("message={message} ")), "{line}");
+        assert!(line.contains(&at(path)), "{line}");
+        assert_eq!(
+            line.contains("error="),
+            message == "a client gave up",
+            "{line}"
+        );
+    }
+    for (adapter, lines) in &told {
+        assert_eq!(lines, first, "{adapter:?}");
+    }
+}
