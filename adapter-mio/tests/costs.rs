@@ -100,51 +100,6 @@ fn an_echoed_message_costs_no_allocation() {
     }
 }
 
-/// Returns how many pages the process has been given so far, as far as no file lay in them.
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-fn pages() -> u64 {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-    let (_, fields) = stat.rsplit_once(") ").unwrap();
-    // `minflt` of proc_pid_stat(5), counted from the state.
-    fields.split(' ').nth(7).unwrap().parse().unwrap()
-}
-
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-#[test]
-fn the_memory_of_a_long_message_is_kept_for_the_next() {
-    const MESSAGES: u64 = 100;
-    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    let server = sansws_std::Server::bind("127.0.0.1:0").unwrap();
-    let url = format!("ws://{}", server.local_addr().unwrap());
-    let (mut server, mut left) = (server, MESSAGES);
-    let handle = server.handle();
-    let serving = thread::spawn(move || {
-        server.serve(|upgrade: sansws_std::Upgrade| -> Result {
-            let mut socket = upgrade.accept()?;
-            Ok(socket.receive_each(|message, out| out.send(message))?)
-        })
-    });
-    let mut client = connect(&url, ConnectOptions::default()).unwrap();
-    let mut before = 0;
-    client.send(vec![7; 1 << 20]).unwrap();
-    let ended = client.receive_each(|message, out| {
-        left = left.checked_sub(1).ok_or(sansws_std::Error::Panic)?;
-        // The first ones make the room.
-        if left == MESSAGES / 2 {
-            before = pages();
-        }
-        out.send(message)
-    });
-    let after = pages();
-    assert!(ended.is_err() && left == 0, "{ended:?}");
-    drop(client);
-    handle.close();
-    serving.join().unwrap().unwrap();
-    // A message has 256 pages, and there are a few copies of it on each side.
-    let each = (after - before) / (MESSAGES / 2);
-    assert!(each < 256, "{each} pages for each message");
-}
-
 #[test]
 fn a_connection_at_rest_holds_little() {
     const COUNT: usize = 1_000;

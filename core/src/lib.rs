@@ -93,6 +93,7 @@ compile_error!(
 pub mod close;
 pub mod config;
 pub mod connection;
+mod copy;
 pub mod dial;
 pub mod error;
 pub mod extension;
@@ -116,6 +117,7 @@ mod utf8;
 /// Parts that the crates of this workspace share. Applications do not need them, and they may change in any release.
 #[doc(hidden)]
 pub mod internal {
+    pub use crate::copy::{append, copied, overwrite};
     pub use crate::dial::backoff::Retries;
     pub use crate::handshake::is_own;
     pub use crate::http::body::{Body, BodyError};

@@ -9,6 +9,7 @@ use sansws_common::error::Error;
 use sansws_common::socket::outbox::ANSWERS;
 use sansws_core::close::LossCause;
 use sansws_core::connection::{Connection, Event, State, TransportAction};
+use sansws_core::internal::{copied, overwrite};
 use sansws_core::message::{Assembly, MessageKind, Payload};
 
 use super::peer::{Flushed, Stage};
@@ -237,7 +238,7 @@ impl Loop {
                 return;
             } else if !rest.is_empty() || is_receiving {
                 peer.pending = Some(Box::new(Pending {
-                    kept: rest.to_vec(),
+                    kept: copied(rest),
                     done: 0,
                     assembly,
                 }));
@@ -264,7 +265,7 @@ impl Loop {
             input.resize(kept.len() + READ, 0);
         }
         if let Some(front) = input.get_mut(..kept.len()) {
-            front.copy_from_slice(kept);
+            overwrite(front, kept);
         }
         input
     }

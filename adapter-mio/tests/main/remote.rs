@@ -113,6 +113,10 @@ fn a_slow_peer_of_other_threads_is_closed_rather_than_told_half() {
     for _ in 0..64 {
         server.remote.send_prepared(id, &message);
     }
+    // The peer does not read before all of them were sent.
+    let (sent, all_sent) = channel();
+    server.remote.run(move |_| sent.send(()).unwrap());
+    all_sent.recv().unwrap();
     let mut received = 0;
     let end = loop {
         match socket.receive() {

@@ -6,6 +6,7 @@ use std::cell::RefCell;
 use std::mem;
 
 use sansws_common::socket::memory::keep_large_blocks;
+use sansws_core::internal::{copied, overwrite};
 use sansws_core::message::Assembly;
 
 /// Number of reads after which a task lets others run, even if there is more input.
@@ -96,7 +97,7 @@ struct Held {
     spare: Vec<u8>,
 }
 
-/// What a message is made of.
+/// The bytes and the memory of the next message.
 pub(crate) struct Parts<'a> {
     /// The unread bytes.
     pub(crate) bytes: &'a mut [u8],
@@ -117,7 +118,7 @@ impl Held {
     /// Moves the unread bytes and the message to a box of their own.
     #[cold]
     fn move_out(&mut self) -> Box<Self> {
-        let buffer = self.bytes().to_vec();
+        let buffer = copied(self.bytes());
         Box::new(Self {
             end: buffer.len(),
             buffer,
@@ -145,7 +146,7 @@ impl Unread {
         self.0.as_ref().map_or(&[], |held| held.bytes())
     }
 
-    /// Returns what a message is made of; `None` if there is neither an unread byte nor an unfinished message.
+    /// Returns the parts of the next message; `None` if there is neither an unread byte nor an unfinished message.
     #[inline]
     pub(crate) fn parts(&mut self) -> Option<Parts<'_>> {
         let held = &mut **self.0.as_mut()?;
@@ -230,7 +231,7 @@ impl Unread {
                 lent.buffer.resize(unread.len() + READ, 0);
             }
             if let Some(front) = lent.buffer.get_mut(..unread.len()) {
-                front.copy_from_slice(unread);
+                overwrite(front, unread);
             }
             lent.end = unread.len();
             (lent.assembly, lent.direct) = (held.assembly, held.direct);
@@ -247,7 +248,7 @@ impl Unread {
     /// Keeps the memory of a message that was sent, while the thread lends a box.
     #[inline]
     pub(crate) fn keep_spare(&mut self, memory: Vec<u8>) {
-        if memory.capacity() <= SPARE
+        if (1..=SPARE).contains(&memory.capacity())
             && let Some(held) = &mut self.0
             && held.lent
         {

@@ -7,6 +7,7 @@ use core::ops::Range;
 
 use super::deadline::Clock;
 use super::{Connection, State};
+use crate::copy::{append, append_text};
 use crate::error::Violation;
 use crate::frame::{Expect, Header, MessageKind, Opcode, WholeMessage};
 use crate::mask::Mask;
@@ -436,7 +437,7 @@ impl Connection {
                     let readable = fed.map_err(|_| Violation::InvalidUtf8)?;
                     if held {
                         assembly.text.extend(readable.first);
-                        assembly.text.push_str(readable.rest);
+                        append_text(&mut assembly.text, readable.rest);
                     } else {
                         range = Some(0..readable.rest.len());
                     }
@@ -474,13 +475,13 @@ fn store(
     let fits = usize::try_from(room).map_or(bytes, |room| bytes.get(..room).unwrap_or(bytes));
     let whole = fits.len() == bytes.len();
     match kind {
-        MessageKind::Binary if whole => assembly.bytes.extend_from_slice(bytes),
+        MessageKind::Binary if whole => append(&mut assembly.bytes, bytes),
         MessageKind::Binary => {}
         MessageKind::Text => {
             let readable = utf8.feed(fits).map_err(|_| Violation::InvalidUtf8)?;
             if whole {
                 assembly.text.extend(readable.first);
-                assembly.text.push_str(readable.rest);
+                append_text(&mut assembly.text, readable.rest);
             }
         }
     }

@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 use super::compression::Compression;
 use super::{Connection, Effect, HeldPong, Input, State, output::LARGE};
 use crate::close::{CloseCode, cut_reason};
+use crate::copy::{append, copied};
 use crate::error::SendError;
 use crate::frame::{Header, Opcode};
 use crate::mask::Mask;
@@ -82,7 +83,7 @@ impl Connection {
         }
         match self.keys {
             Some(_) => self.write_frame(prepared.kind().into(), true, compressed, payload),
-            None if frame.len() < LARGE => self.output.append(|out| out.extend_from_slice(frame)),
+            None if frame.len() < LARGE => self.output.append(|out| append(out, frame)),
             None => self.output.push_shared(Arc::clone(frame)),
         }
         self.times.sent = true;
@@ -240,7 +241,7 @@ impl Connection {
             header.write(out);
             match header.mask {
                 Some(key) => Mask::new(key).append(bytes, out),
-                None => out.extend_from_slice(bytes),
+                None => append(out, bytes),
             }
         });
     }
@@ -270,7 +271,7 @@ impl Connection {
     fn deflated(&mut self, bytes: &[u8]) -> (bool, Vec<u8>) {
         match self.compression.deflate(&self.config, self.deflate, bytes) {
             Some(out) => (true, out),
-            None => (false, bytes.into()),
+            None => (false, copied(bytes)),
         }
     }
 }

@@ -7,6 +7,8 @@ use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use crate::copy::append;
+
 /// From this length on, a payload is queued by reference; a shorter one is copied after its header.
 pub(super) const LARGE: usize = 8 << 10;
 
@@ -174,7 +176,7 @@ impl Output {
                     bytes
                 }
                 Some(Chunk::Shared(bytes)) => {
-                    spare.extend_from_slice(&bytes);
+                    append(&mut spare, &bytes);
                     spare
                 }
             }

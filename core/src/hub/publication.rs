@@ -248,9 +248,10 @@ impl Publication {
     /// Returns a copy of the message.
     pub fn to_message(&self) -> Message {
         match self.as_text() {
-            Some(text) => text.into(),
-            None => self.as_bytes().into(),
+            Some(text) => Payload::Text(text),
+            None => Payload::Binary(self.as_bytes()),
         }
+        .to_message()
     }
 
     /// Returns whether a channel of a user is to receive it.

@@ -13,6 +13,8 @@ pub use stream::StreamFormat;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::copy::{append, append_text, copied, copied_text};
+
 pub use crate::frame::MessageKind;
 
 /// A whole message, owned.
@@ -164,8 +166,8 @@ impl<'a> Payload<'a> {
     /// Returns an owned copy.
     pub fn to_message(self) -> Message {
         match self {
-            Self::Text(text) => Message::Text(text.into()),
-            Self::Binary(bytes) => Message::Binary(bytes.into()),
+            Self::Text(text) => Message::Text(copied_text(text)),
+            Self::Binary(bytes) => Message::Binary(copied(bytes)),
         }
     }
 
@@ -177,11 +179,11 @@ impl<'a> Payload<'a> {
             Self::Text(text) => {
                 // Empty memory is always text.
                 let mut owned = String::from_utf8(memory).unwrap_or_default();
-                owned.push_str(text);
+                append_text(&mut owned, text);
                 Message::Text(owned)
             }
             Self::Binary(bytes) => {
-                memory.extend_from_slice(bytes);
+                append(&mut memory, bytes);
                 Message::Binary(memory)
             }
         }

@@ -5,7 +5,7 @@ use crate::map::{LONGEST, Map};
 /// Modules by layer, the lowest first; a module may import from its own layer's earlier entries and from all lower layers.
 const LAYERS: &[&[&str]] = &[
     &["time", "random", "error", "close", "config"],
-    &["mask", "utf8", "frame", "http"],
+    &["copy", "mask", "utf8", "frame", "http"],
     &["extension", "handshake"],
     &["message", "connection"],
     &["limits", "dial", "proxy"],
