@@ -252,11 +252,19 @@ impl Loop {
                 head
             }
             Ok(None) => {
-                if opening.is_idle() && handle.is_closing() {
-                    return Next::Over;
+                let may_end = opening.is_idle() && handle.is_closing();
+                if may_end && let Some(peer) = self.peers.get_mut(slot) {
+                    // A request may have arrived of which the loop was not told yet.
+                    peer.flags.readable = true;
                 }
                 let filled = self.fill(slot, opening);
-                if matches!(filled, Next::Over) && (opening.visit == 1 || !opening.is_idle()) {
+                if may_end && matches!(filled, Next::Wait) {
+                    return Next::Over;
+                }
+                if matches!(filled, Next::Over)
+                    && !may_end
+                    && (opening.visit == 1 || !opening.is_idle())
+                {
                     let error = io::Error::from(io::ErrorKind::UnexpectedEof).into();
                     end(opening, served, error);
                 }

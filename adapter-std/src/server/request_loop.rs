@@ -164,10 +164,12 @@ fn read_head(
             return Ok(head);
         }
         let bell = bell.source().filter(|_| wire.unread.is_empty());
+        // Asked before the socket is: what arrived before a shutdown is read.
+        let is_closing = handle.is_closing();
         match wire.read_or_bell(deadline, bell) {
             Ok(Some(true)) => {}
             Ok(Some(false)) => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
-            Ok(None) if handle.is_closing() && wire.unread.is_empty() => {
+            Ok(None) if is_closing && wire.unread.is_empty() => {
                 return Err(Refusal::Busy.into());
             }
             Ok(None) => {}

@@ -30,10 +30,13 @@ use sansws_core::http::field::has_token;
 use sansws_core::http::{RequestHead, Response};
 use sansws_core::internal::Framing;
 use sansws_core::internal::{Body, BodyError};
-use sansws_core::time::Instant;
+use sansws_core::time::{Duration, Instant};
 
 /// Maximum number of plain requests on one connection, so that its resources are freed eventually.
 const VISITS: usize = 1_000;
+
+/// How long a connection without a request lasts when its server shuts down: a timer of a runtime ends after a look at the sockets.
+const MOMENT: Duration = Duration::from_millis(1);
 
 /// A request for which a handler is to run.
 pub(crate) struct Opening<T: Transport, H> {
@@ -336,6 +339,41 @@ impl HeadReader {
 
     /// Reads a head until the deadline. On shutdown, it does not wait for a head that has not started.
     async fn read<T: Transport>(
+        &mut self,
+        transport: &mut T,
+        deadline: Option<Instant>,
+        handle: Option<&ServerHandle>,
+    ) -> Result<RequestHead, Error> {
+        match self.read_unless_closing(transport, deadline, handle).await {
+            Err(Error::Refusal(Refusal::Busy)) if self.unread.is_empty() => {
+                self.arrives(transport).await?;
+                self.read_unless_closing(transport, deadline, None).await
+            }
+            read => read,
+        }
+    }
+
+    /// Waits a moment for the start of a head: a runtime reports what has arrived only after its next look at the sockets.
+    async fn arrives<T: Transport>(&mut self, transport: &mut T) -> Result<(), Error> {
+        let unread = &mut self.unread;
+        let read = |transport: &mut T, cx: &mut Context<'_>| {
+            let read = transport.poll_read(cx, unread.room());
+            if read.is_pending() {
+                unread.park();
+            }
+            match ready!(read)? {
+                0 => Poll::Ready(Err(io::Error::from(io::ErrorKind::UnexpectedEof).into())),
+                count => {
+                    unread.filled(count);
+                    Poll::Ready(Ok(()))
+                }
+            }
+        };
+        let soon = Some(transport.now() + MOMENT);
+        within(transport, soon, Refusal::Busy, read).await
+    }
+
+    async fn read_unless_closing<T: Transport>(
         &mut self,
         transport: &mut T,
         deadline: Option<Instant>,

@@ -1,12 +1,13 @@
 //! Pages that each server serves while it is full or drains, and what other requests get then.
 
 use std::io::{Read, Write};
+use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
 use sansws_async::metrics::ServerMetrics;
 
 use super::scripts::upgrade;
-use super::servers::{End, Peer, Running, Setup, until};
+use super::servers::{End, Peer, Running, Setup};
 use super::{Adapter, on_each};
 
 const LONG: Duration = Duration::from_secs(3_600);
@@ -80,6 +81,16 @@ fn a_page_that_is_served_always_is_there_while_a_server_is_full_or_drains() {
     same(&heard);
 }
 
+/// Reads the answer of the page `/page`.
+fn a_page(peer: &mut Peer) {
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"a page\n") {
+        let mut byte = [0];
+        peer.read_exact(&mut byte).unwrap();
+        answer.extend(byte);
+    }
+}
+
 #[test]
 fn a_connection_that_was_admitted_before_a_drain_may_still_ask_for_it() {
     let heard = on_each(|adapter| {
@@ -89,14 +100,44 @@ fn a_connection_that_was_admitted_before_a_drain_may_still_ask_for_it() {
         };
         let server = Running::start(adapter, &setup);
         let mut peer = Peer::connect(server.address, None);
-        peer.write_all(b"GET /li").unwrap();
-        until(|| server.handle.metrics().accepted == 1);
+        peer.write_all(b"GET /page HTTP/1.1\r\nHost: a\r\n\r\nGET /li")
+            .unwrap();
+        a_page(&mut peer);
         server.handle.drain(LONG);
         peer.write_all(b"ve HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
         peer.rest()
     });
     assert!(heard[0].1.0.starts_with(b"HTTP/1.1 200 "), "{heard:?}");
     same(&heard);
+}
+
+/// A server is busy while both happen, and learns of them at once.
+#[test]
+fn a_request_that_has_arrived_when_a_drain_begins_is_answered() {
+    on_each(|adapter| {
+        let hold = Arc::new(Barrier::new(2));
+        let setup = Setup {
+            always: true,
+            hold: Some(Arc::clone(&hold)),
+            ..Setup::default()
+        };
+        let server = Running::start(adapter, &setup);
+        let request = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
+        let [mut asks, mut holds] = [(); 2].map(|()| Peer::connect(server.address, None));
+        asks.write_all(request("/page").as_bytes()).unwrap();
+        a_page(&mut asks);
+        holds.write_all(request("/page?hold").as_bytes()).unwrap();
+        hold.wait();
+        asks.write_all(request("/live").as_bytes()).unwrap();
+        server.handle.drain(LONG);
+        hold.wait();
+        let (answer, end) = asks.rest();
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{adapter:?} {answer}");
+        assert!(answer.ends_with("nobody"), "{adapter:?} {answer}");
+        assert_eq!(end, End::Clean, "{adapter:?}");
+        a_page(&mut holds);
+    });
 }
 
 #[test]

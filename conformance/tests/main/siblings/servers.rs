@@ -2,8 +2,8 @@
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::sync::Arc;
 use std::sync::mpsc::channel;
+use std::sync::{Arc, Barrier};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -40,6 +40,8 @@ pub struct Setup {
     pub addresses: Option<PerAddress>,
     /// Its echo is lent messages; except on mio, which always lends them.
     pub lends: bool,
+    /// A request whose query is `hold` meets the test here twice, and holds up its thread in between.
+    pub hold: Option<Arc<Barrier>>,
     /// It drains before anybody comes.
     pub drains: bool,
     /// It shuts down over this time, while the peer waits for an answer.
@@ -118,7 +120,7 @@ fn auths<V: Copy>(verify: V) -> [(&'static str, Auth<V>); 4] {
     ]
 }
 
-/// Adds the pages that need a user, and the layers: a limit perhaps, and one that refuses or panics if the query says so.
+/// Adds the pages that need a user, and the layers: a limit perhaps, and one that refuses, panics or waits if the query says so.
 macro_rules! layered {
     ($ws:ident, $router:expr, $setup:expr, $verify:expr, $user:expr) => {{
         let mut router = $router;
@@ -131,9 +133,16 @@ macro_rules! layered {
         if let Some(addresses) = $setup.addresses.clone() {
             router = router.layer(addresses);
         }
-        router.layer(|scope: &mut $ws::Scope| match scope.raw_query() {
+        let hold = $setup.hold.clone();
+        router.layer(move |scope: &mut $ws::Scope| match scope.raw_query() {
             Some("refuse") => Err(Response::text(403, "a layer refuses\n")),
             Some("panic") => panic!("on purpose"),
+            Some("hold") => {
+                for _ in 0..2 {
+                    hold.as_ref().map(|hold| hold.wait());
+                }
+                Ok(())
+            }
             _ => Ok(()),
         })
     }};
