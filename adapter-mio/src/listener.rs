@@ -132,8 +132,8 @@ impl Listener {
     }
 
     /// Closes it as soon as the server drains or closes. Use it for a socket on which the next process listens already, one that a
-    /// supervisor passes on or whose port both share: clients then reach that process. Without it, the server answers those whom it accepts
-    /// with 503 until the drain's window is over.
+    /// supervisor passes on or whose port both share: clients then reach that process. Without it, the server answers clients with 503
+    /// until the drain's window is over. A server whose listeners are all closed ends with its last connection.
     #[must_use]
     pub const fn close_on_drain(mut self) -> Self {
         self.closes_on_drain = true;

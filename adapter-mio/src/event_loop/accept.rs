@@ -35,6 +35,11 @@ pub(super) struct Accepting {
 }
 
 impl Accepting {
+    /// Returns whether all listeners are closed.
+    pub(super) fn is_over(&self) -> bool {
+        self.listeners.iter().all(Option::is_none)
+    }
+
     /// Closes listeners, during the drain's window those that close on drain: clients reach another server that listens on the same port
     /// or socket, or are refused by the system.
     fn stop(&mut self, is_past_window: bool, registry: &Registry) {

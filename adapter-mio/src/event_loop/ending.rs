@@ -160,7 +160,8 @@ impl Loop {
             return false;
         };
         served.handle.is_closing()
-            && (self.peers.len() == self.refused && self.is_past_window(&served.handle)
+            && (self.peers.len() == self.refused
+                && (self.accepting.is_over() || self.is_past_window(&served.handle))
                 || self.shutdown.until.is_some_and(|until| until <= self.now))
     }
 

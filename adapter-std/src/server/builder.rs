@@ -241,6 +241,9 @@ fn accept(mut listeners: Vec<Listener>, handle: &ServerHandle, starting: &Starti
             }
             closing = Some((window, until));
             listeners.retain(|listener| !listener.closes_on_drain);
+            if listeners.is_empty() && handle.open() == 0 {
+                return;
+            }
         }
         let mut sources: Vec<_> = listeners
             .iter()
@@ -259,6 +262,10 @@ fn accept(mut listeners: Vec<Listener>, handle: &ServerHandle, starting: &Starti
         };
         let waited = wait(&sources, timeout);
         drop(sources);
+        if closing.is_none() && handle.is_closing() {
+            // The bell ended the wait: clients of listeners that close now are for others.
+            continue;
+        }
         let (mut failed, mut accepts) = (waited.err().map(Error::from), false);
         for listener in &listeners {
             match listener.accept() {

@@ -56,6 +56,9 @@ pub async fn accept<L, S>(
             }
             if handle.is_closing() {
                 listeners.retain(|listener| !listener.closes_on_drain());
+                if listeners.is_empty() && handle.poll_empty(cx).is_ready() {
+                    return Poll::Ready(None);
+                }
             }
             for (at, listener) in listeners.iter().enumerate() {
                 if let Poll::Ready(accepted) = listener.poll_accept(cx) {

@@ -7,10 +7,12 @@ use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Sender, channel};
+use std::time::Duration;
 
 use sansws_async::{Error, ServerHandle};
 use sansws_core::http::Response;
 
+use super::servers::until;
 use super::{Adapter, on_each};
 
 /// Listens there with the adapter's listener, and drops it.
@@ -36,10 +38,18 @@ fn folder() -> PathBuf {
 }
 
 /// Serves a page on a socket that is passed on.
-fn serve(adapter: Adapter, passed: UnixListener, tell: &Sender<ServerHandle>) -> Result<(), Error> {
+fn serve(
+    adapter: Adapter,
+    passed: UnixListener,
+    closes_on_drain: bool,
+    tell: &Sender<ServerHandle>,
+) -> Result<(), Error> {
     macro_rules! server {
         ($ws:ident) => {{
-            let listener = $ws::Listener::from_std_unix(passed)?;
+            let mut listener = $ws::Listener::from_std_unix(passed)?;
+            if closes_on_drain {
+                listener = listener.close_on_drain();
+            }
             let mut server = $ws::Server::new(listener);
             tell.send(server.handle()).unwrap();
             server
@@ -82,7 +92,7 @@ fn a_unix_socket_that_is_passed_on_is_served() {
                 .unwrap();
             let (tell, told) = channel();
             let passed = kept.try_clone().unwrap();
-            let server = std::thread::spawn(move || serve(adapter, passed, &tell));
+            let server = std::thread::spawn(move || serve(adapter, passed, false, &tell));
             let handle = told.recv().unwrap();
             let mut answer = String::new();
             early.read_to_string(&mut answer).unwrap();
@@ -91,6 +101,42 @@ fn a_unix_socket_that_is_passed_on_is_served() {
             handle.close();
             server.join().unwrap().unwrap();
             assert!(path.exists());
+        }
+        std::fs::remove_dir_all(&folder).unwrap();
+    });
+}
+
+/// The next process has the socket, too: clients that come after a drain has begun are left to it, and the last process ends with its
+/// last connection, not with the window.
+#[test]
+fn a_listener_that_closes_on_drain_leaves_its_clients_to_others() {
+    on_each(|adapter| {
+        let folder = folder();
+        let path = folder.join("socket");
+        let kept = UnixListener::bind(&path).unwrap();
+        for _ in 0..20 {
+            let (tell, told) = channel();
+            let passed = kept.try_clone().unwrap();
+            let server = std::thread::spawn(move || serve(adapter, passed, true, &tell));
+            let handle = told.recv().unwrap();
+            let mut served = UnixStream::connect(&path).unwrap();
+            served
+                .write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+                .unwrap();
+            let mut answer = Vec::new();
+            while !answer.ends_with(b"a page\n") {
+                let mut byte = [0];
+                served.read_exact(&mut byte).unwrap();
+                answer.extend(byte);
+            }
+            handle.drain(Duration::from_secs(3_600));
+            let late = UnixStream::connect(&path).unwrap();
+            until(|| server.is_finished());
+            server.join().unwrap().unwrap();
+            // The sockets share that they do not block.
+            kept.accept()
+                .unwrap_or_else(|error| panic!("{adapter:?} {error}"));
+            drop((served, late));
         }
         std::fs::remove_dir_all(&folder).unwrap();
     });
