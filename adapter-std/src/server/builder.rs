@@ -167,6 +167,7 @@ impl Server {
             options: Arc::clone(&options),
             bell,
             stack: self.stack,
+            serving: Arc::new(()),
         };
         accept(self.listeners, &handle, &starting);
         // What is left gets its time, and is then dropped.
@@ -196,6 +197,8 @@ struct Starting {
     options: Arc<ServerOptions>,
     bell: Arc<Bell>,
     stack: Option<usize>,
+    /// Dropped when [`Server::serve`] returns.
+    serving: Arc<()>,
 }
 
 impl Starting {
@@ -211,6 +214,7 @@ impl Starting {
             app: self.app.clone(),
             options: Arc::clone(&self.options),
             bell: Arc::clone(&self.bell),
+            serving: Arc::downgrade(&self.serving),
         };
         let mut builder = thread::Builder::new().name("sansws-connection".into());
         if let Some(bytes) = self.stack {

@@ -2,7 +2,7 @@
 //! RFC 6455 sections 4.2, 7.1 and 7.4.1.
 //! Knows no listener.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use sansws_common::contain::contain;
 use sansws_common::error::{HandlerError, Result};
@@ -36,6 +36,8 @@ pub(super) struct Task {
     pub(super) app: App,
     pub(super) options: Arc<ServerOptions>,
     pub(super) bell: Arc<Bell>,
+    /// Gone once [`Server::serve`](crate::Server::serve) has returned: it does not wait for refused connections.
+    pub(super) serving: Weak<()>,
 }
 
 impl Task {
@@ -59,6 +61,7 @@ impl Task {
             app,
             options,
             bell,
+            serving,
         } = self;
         let deadline = options.config.timeouts.handshake.map(|wait| begun + wait);
         let cut = match &mut admission {
@@ -83,7 +86,11 @@ impl Task {
         };
         let permit = match admission {
             Admission::In(permit) => Arc::new(permit),
-            Admission::Away(away) => return refuse(wire, &options, &app, &arrival, away.handle()),
+            Admission::Away(away) => {
+                let handle = away.handle();
+                let is_over = || handle.is_ending() || serving.strong_count() == 0;
+                return refuse(wire, &options, &app, &arrival, handle, is_over);
+            }
         };
         let span = contain(|| Span::of(&arrival)).unwrap_or_default();
         span.enter(|| {

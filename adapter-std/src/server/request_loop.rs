@@ -230,13 +230,14 @@ fn refuse_with(
     error
 }
 
-/// Answers a connection that is not admitted: with 503, unless it asks for a page that is served always.
+/// Answers a connection that is not admitted: with 503, unless it asks for a page that is served always and the server is not over meanwhile.
 pub(super) fn refuse(
     mut wire: Wire<Stream>,
     options: &ServerOptions,
     app: &App,
     arrival: &ConnectInfo,
     handle: &ServerHandle,
+    is_over: impl Fn() -> bool,
 ) {
     let config = &options.config;
     let head = app.has_always().then(|| {
@@ -247,7 +248,7 @@ pub(super) fn refuse(
             deadline,
         )
     });
-    let head = head.and_then(Result::ok);
+    let head = head.and_then(Result::ok).filter(|_| !is_over());
     let (response, framing) = app.refuse(head, options, arrival, now(), handle);
     wire.answer_and_end(written(&response, framing), &config.timeouts);
 }

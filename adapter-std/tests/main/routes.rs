@@ -1,10 +1,13 @@
 //! Applications that are built before they are served: links to routes by name, inherited policies, shared states.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use sansws_std::{
-    ConnectOptions, ConnectionPolicy, Error, OriginPolicy, Response, Route, Router, Scope,
+    Config, ConnectOptions, ConnectionPolicy, Error, OriginPolicy, Response, Route, Router, Scope,
     ServerOptions, Upgrade, connect,
 };
 
@@ -76,4 +79,39 @@ fn a_state_can_be_shared_with_others() {
     let server = Running::new(router);
     assert!(connect(server.url(), ConnectOptions::default()).is_err());
     assert_eq!(count.load(Ordering::Relaxed), 1);
+}
+
+/// The thread of a refused connection still waits for a request then.
+#[test]
+fn no_page_runs_when_the_server_is_over() {
+    for window in [Duration::ZERO, Duration::from_millis(1)] {
+        let count = Arc::new(AtomicU32::new(0));
+        let page = |scope: Scope| {
+            scope.state::<AtomicU32>()?.fetch_add(1, Ordering::Relaxed);
+            Ok(Response::text(200, "alive\n"))
+        };
+        let router = Router::new()
+            .add(Route::get("/live", page).always())
+            .shared_state(Arc::clone(&count));
+        let mut config = Config::default();
+        config.timeouts.close = Duration::from_secs(3_600);
+        let options = ServerOptions::default().config(config).max_connections(0);
+        let mut server = Running::with(router, options);
+        let [mut silent, mut asks] = [(); 2].map(|()| TcpStream::connect(server.address).unwrap());
+        let request = b"GET /live HTTP/1.1\r\nHost: a\r\n\r\n";
+        let rest = |stream: &mut TcpStream| {
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            answer
+        };
+        asks.write_all(request).unwrap();
+        assert!(rest(&mut asks).ends_with("alive\n"));
+        // The one that came before has its thread, too.
+        server.handle.drain(window);
+        server.join();
+        silent.write_all(request).unwrap();
+        let answer = rest(&mut silent);
+        assert!(answer.starts_with("HTTP/1.1 503 "), "{window:?} {answer}");
+        assert_eq!(count.load(Ordering::Relaxed), 1, "{window:?}");
+    }
 }
