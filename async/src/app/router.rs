@@ -153,9 +153,11 @@ impl<T: Transport> Route<T> {
     /// Serves a page even while the server is full or drains: for operators, such as a health check. The server must then read the
     /// request of a refused connection, so other refused clients get their 503 after they have sent one, or after
     /// [`Timeouts::close`](sansws_core::config::Timeouts::close).
+    ///
+    /// Has no effect on other routes: handlers of WebSockets, and pages whose responses are streamed.
     #[must_use]
     pub fn always(mut self) -> Self {
-        self.target.always = matches!(self.target.goal, Goal::Page(..));
+        self.target.always = matches!(self.target.goal, Goal::Page(..)) && !self.target.is_streamed;
         self
     }
 

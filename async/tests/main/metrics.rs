@@ -11,7 +11,9 @@ use sansws_async::metrics::{
     ClosedBy, CodeClass, HandshakeFailure, RejectReason, RequestKind, StatusClass,
 };
 use sansws_async::test_kit::{TestHub, TestServer};
-use sansws_async::{ConnectionPolicy, Result, ServerHandle, ServerOptions, prometheus_response};
+use sansws_async::{
+    ConnectionPolicy, Result, ServerHandle, ServerOptions, StreamedResponse, prometheus_response,
+};
 use sansws_core::config::{Config, Timeouts};
 use sansws_core::http::Response;
 use sansws_core::hub::HubOptions;
@@ -381,6 +383,23 @@ fn pages_that_are_always_there_are_there_while_the_server_is_full_or_drains() {
         assert_eq!(metrics.turned_away(RejectReason::Draining), 4);
         assert!(metrics.draining);
         drop(inside);
+        Ok(())
+    });
+}
+
+/// It lasts, and a refused connection gets only a short time.
+#[test]
+fn a_streamed_response_is_not_always_there() {
+    run(async {
+        let streamed = Route::streamed(["GET"], "/streamed", async |_| {
+            unreachable!("it is refused") as Result<StreamedResponse>
+        });
+        let alive = Route::get("/live", "alive").always();
+        let routes = Routes::new().add(streamed.always()).add(alive);
+        let server = serve_with(routes, ServerOptions::default().max_connections(0));
+        assert_eq!(server.get("/streamed").await?.status, 503);
+        assert_eq!(server.get("/live").await?.body, b"alive");
+        assert_eq!(server.handle().metrics().handlers_failed, 0);
         Ok(())
     });
 }

@@ -158,6 +158,8 @@ impl<H, B: Clone> Route<H, B> {
     /// Serves a page that answers at once even while the server is full or drains: for operators, such as a health check. The server must then
     /// read the request of a refused connection, so other refused clients get their 503 after they have sent one, or after
     /// [`Timeouts::close`](sansws_core::config::Timeouts::close).
+    ///
+    /// Has no effect on other routes: handlers of WebSockets, and pages that do not answer at once.
     #[must_use]
     pub const fn always(mut self) -> Self {
         self.entry.always = matches!(self.entry.goal, Goal::Page(_));
