@@ -14,11 +14,11 @@ use sansws_common::error::{Error, Result};
 use sansws_core::time::Duration;
 
 use crate::ServerOptions;
-use crate::app::{IntoService, Router};
+use crate::app::IntoService;
 use crate::event_loop::{EventLoop, Handle, Mailbox};
 use crate::listener::Listener;
 
-/// Serves connections on event loops: an endpoint for all paths, or a [`Router`].
+/// Serves connections on event loops: an endpoint for all paths, or a [`Router`](crate::Router).
 ///
 /// ```no_run
 /// use sansws_mio::{Incoming, Result, Server, Socket};
@@ -155,23 +155,21 @@ impl Server {
 
     /// Serves on `threads` threads, at least one, each with a loop of its own, until the handle is closed; the calling thread waits.
     ///
-    /// Each thread calls `make` for its routes, with the handle of its loop: endpoints are not shared, and need no locks. A connection stays
+    /// Each thread calls `make` for its routes, or its one endpoint, with the handle of its loop: endpoints are not shared, and need no locks. A connection stays
     /// on the loop that accepted it. Listen with [`Listener::bind_shared`], so that the kernel spreads clients over the loops.
     ///
     /// # Errors
     /// As for [`serve`](Self::serve); then no thread serves any more.
-    pub fn serve_on_threads(
+    pub fn serve_on_threads<S: IntoService>(
         mut self,
         threads: usize,
-        make: impl Fn(Handle) -> Router + Sync,
+        make: impl Fn(Handle) -> S + Sync,
     ) -> Result<(), Error> {
         let threads = threads.max(1);
         let handles = self.loops(threads)?;
         // Mistakes in routes are found before any thread starts.
-        drop(
-            make(handles.first().cloned().ok_or(Error::Panic)?)
-                .build_under(&self.options.policy)?,
-        );
+        let first = handles.first().cloned().ok_or(Error::Panic)?;
+        drop(make(first).into_service(&self.options)?);
         let handle = self.begin()?;
         let mut listeners = Vec::new();
         for _ in 1..threads {
@@ -189,7 +187,7 @@ impl Server {
                 let work = move || {
                     let guard = CloseOnFailure(Some(handle.clone()));
                     let own = prepared.handle().ok_or(Error::Panic)?;
-                    let app = make(own).build_under(&options.policy)?;
+                    let app = make(own).into_service(&options)?;
                     let mut event_loop = prepared.into_loop()?;
                     event_loop.serve(listeners, app, options, handle, slow)?;
                     guard.disarm();
