@@ -20,8 +20,8 @@ use crate::server::service::{Decision, IntoService, Service};
 use crate::server::upgrade::Upgrade;
 use crate::socket::policy::ConnectionPolicy;
 use crate::transport::Transport;
+use sansws_common::app::is_for;
 use sansws_common::server::answer::{WEBSOCKET, answer_to, not_allowed};
-use sansws_core::handshake::Request;
 use sansws_core::http::{RequestHead, Response};
 use sansws_core::route::{Miss, Pattern, Routes, UrlError};
 
@@ -285,12 +285,7 @@ impl<T: Transport + 'static> Service<T> for App<T> {
     }
 
     fn is_always(&self, head: &RequestHead) -> bool {
-        let is_always = || {
-            let found = self.0.routes.find(&head.method, head.path());
-            found.is_ok_and(|found| found.endpoint.always)
-        };
-        // Converters are application code; their panics are reported when the request is decided on.
-        !Request::is_meant(head) && contain(is_always).unwrap_or(false)
+        is_for(head, &self.0.routes, |ready| ready.always)
     }
 
     fn decide(&self, scope: Scope) -> Self::Deciding {

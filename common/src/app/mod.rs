@@ -18,7 +18,7 @@ pub use layer::Layer;
 pub use router::{Route, Router};
 pub use service::App;
 #[doc(hidden)]
-pub use service::Decision;
+pub use service::{Decision, is_for};
 
 /// Stands where a policy names a hub: these adapters join groups in another way, or not at all.
 pub type NoHub = std::convert::Infallible;

@@ -70,6 +70,17 @@ enum Inner<H, B> {
     },
 }
 
+/// Returns whether a plain request is for a route of this kind.
+#[doc(hidden)]
+pub fn is_for<T>(head: &RequestHead, routes: &Routes<T>, kind: impl FnOnce(&T) -> bool) -> bool {
+    let is_found = || {
+        let found = routes.find(&head.method, head.path());
+        found.is_ok_and(|found| kind(found.endpoint))
+    };
+    // Converters are application code; their panics are reported when the request is decided on.
+    !Request::is_meant(head) && contain(is_found).unwrap_or(false)
+}
+
 /// The target of a route.
 #[derive(Clone)]
 pub(super) struct Target<H, B> {
@@ -199,15 +210,10 @@ impl<H, B: Clone> App<H, B> {
     /// Returns whether a request is for such a page.
     #[doc(hidden)]
     pub fn is_always(&self, head: &RequestHead) -> bool {
-        let Inner::Routes { routes, .. } = &*self.0 else {
-            return false;
-        };
-        let is_always = || {
-            let found = routes.find(&head.method, head.path());
-            found.is_ok_and(|found| found.endpoint.always)
-        };
-        // Converters are application code; their panics are reported when the request is decided on.
-        !Request::is_meant(head) && contain(is_always).unwrap_or(false)
+        match &*self.0 {
+            Inner::Single(..) => false,
+            Inner::Routes { routes, .. } => is_for(head, routes, |target| target.always),
+        }
     }
 
     /// Returns the hubs that its connections may use, each once by `is_same`.
