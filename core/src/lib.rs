@@ -125,7 +125,7 @@ pub mod internal {
     pub use crate::http::exposition::{Exposition, Family, Kind};
     pub use crate::http::head::{ResponseHead, parse_response};
     pub use crate::http::response::Framing;
-    pub use crate::http::url::why_not_a_url;
+    pub use crate::http::url::{authority, why_not_a_url};
     pub use crate::hub::callback::{Envelope, Notices};
     pub use crate::hub::filter::Filters;
     pub use crate::hub::id::is_name;

@@ -11,6 +11,7 @@ use sansws_core::error::InvalidInput;
 use sansws_core::handshake::{ClientHandshake, ClientOptions};
 use sansws_core::http::field::is_token;
 use sansws_core::http::{Credentials, Headers, Url};
+use sansws_core::internal::authority;
 use sansws_core::proxy::Proxy;
 use sansws_core::random::Seed;
 
@@ -277,15 +278,6 @@ impl ConnectOptions {
         kept.push(name, value.as_ref());
         self.options.fields = kept;
         self
-    }
-}
-
-/// Returns a host and a port as in a URL.
-fn authority(host: &str, port: u16) -> String {
-    if host.contains(':') && !host.starts_with('[') {
-        format!("[{host}]:{port}")
-    } else {
-        format!("{host}:{port}")
     }
 }
 

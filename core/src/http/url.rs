@@ -78,17 +78,23 @@ impl Url {
 
     /// Returns the value of `Host`: with the port if it is not the default (section 4.1, 4).
     pub fn authority(&self) -> String {
-        let host = if self.host.contains(':') {
+        let default = if self.secure { 443 } else { 80 };
+        if self.port != default {
+            authority(&self.host, self.port)
+        } else if self.host.contains(':') {
             format!("[{}]", self.host)
         } else {
             self.host.clone()
-        };
-        let default = if self.secure { 443 } else { 80 };
-        if self.port == default {
-            host
-        } else {
-            format!("{host}:{}", self.port)
         }
+    }
+}
+
+/// Returns a host, an IPv6 address without brackets, and a port as in a URL.
+pub fn authority(host: &str, port: u16) -> String {
+    if host.contains(':') {
+        format!("[{host}]:{port}")
+    } else {
+        format!("{host}:{port}")
     }
 }
 

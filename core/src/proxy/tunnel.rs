@@ -9,6 +9,7 @@ use core::net::Ipv6Addr;
 
 use super::{Credentials, TunnelError, TunnelStep};
 use crate::config::Limits;
+use crate::http::url::authority;
 use crate::http::{HeadError, Scan, field, with_slots};
 
 /// A client of an HTTP proxy.
@@ -35,13 +36,11 @@ impl HttpTunnel {
         limits: &Limits,
     ) -> Result<Self, TunnelError> {
         // RFC 9110 9.3.6: "consisting of only the host and port number of the tunnel destination, separated by a colon"
-        let authority = if host.parse::<Ipv6Addr>().is_ok() {
-            format!("[{host}]:{port}")
-        } else if host.is_empty() || host.contains(':') || !field::is_host(host.as_bytes()) {
+        let is_name = !host.is_empty() && !host.contains(':') && field::is_host(host.as_bytes());
+        if !is_name && host.parse::<Ipv6Addr>().is_err() {
             return Err(TunnelError::Host);
-        } else {
-            format!("{host}:{port}")
-        };
+        }
+        let authority = authority(host, port);
         let mut output = format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n");
         if let Some(credentials) = credentials {
             let basic = credentials.basic().ok_or(TunnelError::Credentials)?;
