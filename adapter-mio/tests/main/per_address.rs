@@ -187,7 +187,7 @@ fn a_guard_is_dropped_when_the_time_for_a_request_is_over() {
     let guard = Arc::new(());
     let layer = Guarded(Arc::clone(&guard));
     let timeouts = Timeouts {
-        handshake: Some(Duration::from_millis(50)),
+        handshake: Some(Duration::from_millis(500)),
         ..Timeouts::default()
     };
     let config = Config {

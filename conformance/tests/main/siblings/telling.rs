@@ -1,10 +1,11 @@
 //! What clients that connect once tell to `tracing`: each adapter in equal words.
 
 use std::fmt::{Debug, Write};
-use std::net::TcpListener;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use sansws_async::ConnectOptions;
+use socket2::{Domain, Socket, Type};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
@@ -54,10 +55,11 @@ fn a_client_that_connects_once_says_where_to_and_why_it_could_not() {
                 host.shut();
                 host.until_end();
             });
-            let none = TcpListener::bind("127.0.0.1:0")
-                .unwrap()
-                .local_addr()
-                .unwrap();
+            // Nobody else gets its port, and nobody listens.
+            let bound = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+            let any = SocketAddr::from(([127, 0, 0, 1], 0));
+            bound.bind(&any.into()).unwrap();
+            let none = bound.local_addr().unwrap().as_socket().unwrap();
             for (at, path) in [(address, "?secret"), (address, "refused"), (none, "none")] {
                 let options = ConnectOptions::default().resolve("host.test", [at]);
                 let told = dial(adapter, &format!("ws://host.test/{path}"), options);
