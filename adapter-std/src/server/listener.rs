@@ -65,7 +65,8 @@ impl Listener {
         bind_first(address, false, Self::from_socket)
     }
 
-    /// Listens on TCP, on a port that other listeners may share (`SO_REUSEPORT`), such as those of another process that takes over.
+    /// Listens on TCP, on a port that other listeners may share (`SO_REUSEPORT`), such as those of another process that takes over. Where the
+    /// system has no such option, the port is not shared.
     ///
     /// # Errors
     /// As for [`bind`](Self::bind).

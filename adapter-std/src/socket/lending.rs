@@ -50,9 +50,9 @@ impl<S: ByteStream> WebSocket<S> {
 
     /// Lends each message to `handle`, which can answer through the [`Outbox`], until the peer closes normally or `handle` fails.
     ///
-    /// This is the cheapest way to answer short messages: it works as [`receive_with`](Self::receive_with) does, but the answers to messages that
-    /// have arrived together leave in one write, where [`send`](Self::send) writes each.
-    /// Messages of a MiB that are sent back as they are cost less by [`receive`](Self::receive) and [`send`](Self::send): those are not copied on a server.
+    /// This is the cheapest way to answer short messages: it works as [`receive_with`](Self::receive_with) does, but messages that have arrived
+    /// together are handled together, and their answers leave in one write.
+    /// A message is copied where it is sent back; [`receive`](Self::receive) and [`send`](Self::send) hand a long one on as it is.
     ///
     /// ```
     /// use sansws_std::{Result, WebSocket};

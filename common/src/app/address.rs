@@ -56,7 +56,7 @@ impl PerAddress {
         })))
     }
 
-    /// Returns how many connections the address has.
+    /// Returns the number of connections that the address has; 0 if [`AddressLimits::connections`] is `None`, because they are not counted then.
     pub fn connections(&self, address: IpAddr) -> u32 {
         self.counted().addresses.connections(address)
     }

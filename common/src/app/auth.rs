@@ -81,6 +81,8 @@ pub trait Verifier: Send + Sync + 'static {
 
     /// Verifies a credential. Returns `None` if it is invalid, which is answered with 401: clients discard such a credential. If it
     /// cannot be verified, for example because a database is down, write your own [`Layer`] and answer 503.
+    ///
+    /// It runs on the thread of the connection, which waits for it: on an event loop, so do all other connections of the loop.
     fn verify(&self, credential: Credential) -> Option<Self::User>;
 }
 
@@ -225,7 +227,7 @@ impl<V> Auth<V> {
     }
 }
 
-/// What a layer does with a request.
+/// The claim of a request to pass [`Auth`].
 #[doc(hidden)]
 #[derive(Debug)]
 pub enum Claim {

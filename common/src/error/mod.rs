@@ -107,7 +107,8 @@ pub enum Error {
     /// The proxy did not connect us to the server.
     #[error(transparent)]
     Proxy(TunnelError),
-    /// The connection could not be established in time. Of a client, it names the host and the port.
+    /// The connection could not be established in time. Of a client, it names the host and the port of the server, and the proxy if there is
+    /// one.
     #[error("connecting{} timed out", to(.0.as_deref()))]
     ConnectTimeout(Option<Box<str>>),
     /// The message has the wrong kind, text or binary: 1003, on the connection that received it.

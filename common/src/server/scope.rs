@@ -197,8 +197,10 @@ impl Scope {
         self.attached.put(Arc::new(state));
     }
 
-    /// Keeps a value until the connection has ended, such as a guard that counts; for a page, until it has answered, or its response is
-    /// streamed.
+    /// Keeps a value until the connection has ended, such as a guard that counts; for a page, until it has answered.
+    ///
+    /// A layer can keep a value until a streamed response has ended, and so can the `Endpoint::upgrade` of one on an event loop. A value that a
+    /// page on a runtime adds itself is dropped with this scope, often before the response is written: let the stream own such a value.
     pub fn keep_alive_until_close(&mut self, guard: impl Any + Send + Sync) {
         self.held.push(Box::new(guard));
     }
