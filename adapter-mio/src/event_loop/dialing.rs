@@ -155,7 +155,7 @@ impl Loop {
                     return;
                 }
                 Ok(Next::Open) => {
-                    trace::connected(&connecting.asked, None);
+                    trace::connect_ended(&connecting.asked, None);
                     self.opened(slot);
                     return self.open_turn(slot);
                 }
@@ -423,8 +423,8 @@ impl Loop {
             race.end(&self.registry);
         }
         self.remove(slot);
-        let error = dial.at(redirects.url(), error);
-        trace::connected(&asked, Some(&error));
+        let error = dial.name_timeout(redirects.url(), error);
+        trace::connect_ended(&asked, Some(&error));
         let called = contain(|| handler.call(|host| host.failed(self, data, error)));
         if called.is_err() {
             let _ = contain(|| tracing::error!("a callback of a client panicked"));

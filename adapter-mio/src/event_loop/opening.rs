@@ -80,7 +80,7 @@ pub(super) struct Opening {
     /// Input ended.
     pub(super) ended: bool,
     /// It is not admitted, and has a short time for its request.
-    pub(super) is_turned_away: bool,
+    pub(super) has_short_deadline: bool,
 }
 
 #[derive(Debug)]
@@ -140,7 +140,7 @@ impl Opening {
             visit: 1,
             span: contain(|| Span::of(&arrival)).unwrap_or_default(),
             ended: false,
-            is_turned_away: false,
+            has_short_deadline: false,
         }
     }
 

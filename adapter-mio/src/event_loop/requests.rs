@@ -296,7 +296,7 @@ impl Loop {
                     head = Some(received);
                 }
                 Ok(None) => {
-                    if !std::mem::replace(&mut opening.is_turned_away, true) {
+                    if !std::mem::replace(&mut opening.has_short_deadline, true) {
                         opening.deadline = Some(self.now + served.options.config.timeouts.close);
                     }
                     let filled = self.fill(slot, opening);

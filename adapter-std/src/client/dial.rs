@@ -31,7 +31,7 @@ pub fn connect(url: impl IntoRequest, options: ConnectOptions) -> Result<WebSock
     let (url, options) = url.into_request(options)?;
     trace::connects(&url);
     let connected = follow(url.clone(), options);
-    trace::connected(&url, connected.as_ref().err());
+    trace::connect_ended(&url, connected.as_ref().err());
     connected
 }
 
@@ -43,7 +43,7 @@ pub(super) fn follow(url: Url, dial: ConnectOptions) -> Result<WebSocket, Error>
         next.options = redirects.options().clone();
         let response = match once(redirects.url(), next) {
             Err(Error::Refused(response)) => response,
-            Err(error) => return Err(dial.at(redirects.url(), error)),
+            Err(error) => return Err(dial.name_timeout(redirects.url(), error)),
             opened => return opened,
         };
         if !redirects.follow(&response)? {

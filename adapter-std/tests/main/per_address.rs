@@ -33,7 +33,7 @@ fn none_left(addresses: &PerAddress) {
     }
 }
 
-/// Refuses who asks for it.
+/// Refuses requests that ask for it.
 struct Refuses;
 
 impl Layer for Refuses {

@@ -41,7 +41,7 @@ pub async fn connect<R: Runtime>(
     let (url, dial) = url.into_request(dial)?;
     trace::connects(&url);
     let connected = follow(url.clone(), dial, once::<R>).await;
-    trace::connected(&url, connected.as_ref().err());
+    trace::connect_ended(&url, connected.as_ref().err());
     connected
 }
 

@@ -28,7 +28,7 @@ where
         next.options = redirects.options().clone();
         let response = match once(redirects.url().clone(), next).await {
             Err(Error::Refused(response)) => response,
-            Err(error) => return Err(dial.at(redirects.url(), error)),
+            Err(error) => return Err(dial.name_timeout(redirects.url(), error)),
             opened => return opened,
         };
         if !redirects.follow(&response)? {

@@ -251,9 +251,9 @@ impl ConnectOptions {
         Error::io(format_args!("connect to {}", authority(host, port)), error)
     }
 
-    /// Adds to the error of a connection that was not established in time where it was to lead.
+    /// Names the server, and the proxy if there is one, in a connect timeout.
     #[doc(hidden)]
-    pub fn at(&self, url: &Url, error: Error) -> Error {
+    pub fn name_timeout(&self, url: &Url, error: Error) -> Error {
         let Error::ConnectTimeout(None) = error else {
             return error;
         };
@@ -364,7 +364,7 @@ mod tests {
             );
         }
         let late = |dial: &ConnectOptions, url: &str| {
-            let late = dial.at(&url.parse().unwrap(), Error::ConnectTimeout(None));
+            let late = dial.name_timeout(&url.parse().unwrap(), Error::ConnectTimeout(None));
             assert!(late.is_timeout());
             late.to_string()
         };

@@ -77,9 +77,9 @@ impl ClientState {
     pub fn report(&self, url: &Url, hook: &mut Option<OnChange>) {
         match self {
             Self::Connecting => trace::connects(url),
-            Self::Open => trace::connected(url, None),
+            Self::Open => trace::connect_ended(url, None),
             Self::Waiting { wait, why } => trace::waits(url, why, *wait),
-            Self::Stopped(Stop::Failed(why)) => trace::connected(url, Some(why)),
+            Self::Stopped(Stop::Failed(why)) => trace::connect_ended(url, Some(why)),
             Self::Stopped(Stop::Closed(closed)) => trace::closed(url, closed.as_ref()),
             Self::Stopped(Stop::Done(closed)) => trace::done(url, closed),
         }

@@ -1,4 +1,4 @@
-//! What is told to `tracing` about clients: fields as OpenTelemetry names them.
+//! Events of clients for `tracing`: fields as OpenTelemetry names them.
 //! Knows no connection.
 
 use sansws_core::close::Closed;
@@ -25,9 +25,9 @@ pub fn connects(url: &Url) {
     tell(|| say!(url, "a client connects"));
 }
 
-/// A client has connected, or has failed to.
-pub fn connected(url: &Url, failure: Option<&Error>) {
-    tell(|| match failure {
+/// A client has connected, or has failed to with this error.
+pub fn connect_ended(url: &Url, error: Option<&Error>) {
+    tell(|| match error {
         None => say!(url, "a client is connected"),
         Some(error) => say!(url, error = %error, "a client gave up"),
     });

@@ -1,4 +1,4 @@
-//! Who may see a page: each server finds the credentials in the same places, and refuses with the same challenges.
+//! Authentication: each server finds the credentials in the same places, and refuses with the same challenges.
 
 use std::io::Write;
 

@@ -78,7 +78,7 @@ fn serve(
     }
 }
 
-/// A supervisor keeps the socket: who connects while nobody serves is served later.
+/// A supervisor keeps the socket: a client that connects while nobody serves is served later.
 #[test]
 fn a_unix_socket_that_is_passed_on_is_served() {
     on_each(|adapter| {
@@ -168,7 +168,7 @@ fn a_port_can_be_shared_and_is_not_by_itself() {
         let (_first, address) = share(adapter, any).unwrap();
         let (_second, same) = share(adapter, address).unwrap();
         assert_eq!(address, same, "{adapter:?}");
-        // Who does not want to share it does not get it.
+        // A listener that does not share it does not get it.
         let error = sansws_std::Listener::bind(address).unwrap_err().to_string();
         assert!(error.contains(&address.to_string()), "{adapter:?} {error}");
     });

@@ -32,7 +32,7 @@ pub struct Setup {
     pub proxied: bool,
     /// Its listener closes when it drains.
     pub closes_on_drain: bool,
-    /// Who may report the addresses of clients.
+    /// The proxies that may report the addresses of clients.
     pub trusted: Trusted,
     /// It has a page that is served always, `/live`.
     pub always: bool,
@@ -88,7 +88,7 @@ macro_rules! listener {
     }};
 }
 
-/// Who may see the pages of [`auths`].
+/// A user who may see the pages of [`auths`].
 pub struct User(String);
 
 fn verified(credential: Credential) -> Option<User> {
@@ -107,7 +107,7 @@ fn user(scope: &sansws_async::Scope) -> Response {
     )
 }
 
-/// Pages that need a user, and what finds one.
+/// Pages that need a user, and the layers that find one.
 fn auths<V: Copy>(verify: V) -> [(&'static str, Auth<V>); 4] {
     [
         ("/bearer", Auth::bearer(verify).or_query("token")),
