@@ -6,9 +6,9 @@ use alloc::vec::Vec;
 
 /// Length up to which C libraries copy by loads and stores.
 ///
-/// Beyond about 2 100 bytes, glibc copies by one instruction, `rep movsb`, where the processor claims to be fast at it. Some (AMD's Zen 3 and 4) then
-/// take twenty times as long if the target lies 1 to 15 bytes behind the source, modulo 4 096: usual for a payload behind a header, in
-/// buffers whose lengths are powers of two.
+/// Beyond about 2 100 bytes, glibc copies by one instruction, `rep movsb`, where the processor claims to be fast at it. AMD's Zen 4 then takes
+/// twenty times as long if the target lies 1 to 15 bytes behind the source, modulo 4 096: usual for a payload behind a header, in buffers whose
+/// lengths are multiples of 4 KiB.
 const STEP: usize = 2 << 10;
 
 /// Appends bytes.
