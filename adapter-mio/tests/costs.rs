@@ -198,6 +198,8 @@ fn a_callback_that_takes_long_is_logged_with_its_route_and_its_time() {
         .slow_callback(Duration::from_millis(30));
     let (address, handle) = (server.local_addr().unwrap(), server.handle());
     let serving = thread::spawn(move || {
+        // With one subscriber alive, another thread that is first at an event would decide for all that nobody wants it.
+        let _second = tracing::Dispatch::new(tracing_subscriber::registry());
         tracing::subscriber::with_default(subscriber, || {
             let sleepy = |socket: &mut Socket<'_, ()>, message: Incoming<'_>| -> Result {
                 if message.text()? == "sleep" {

@@ -32,6 +32,16 @@ use tracing_subscriber::registry::LookupSpan;
 
 type Fields = BTreeMap<String, String>;
 
+/// Calls `work` with a subscriber. Another one is alive meanwhile: with one, a thread that is first at an event would decide for all that
+/// nobody wants it.
+fn with_subscriber<R>(
+    subscriber: impl Subscriber + Send + Sync + 'static,
+    work: impl FnOnce() -> R,
+) -> R {
+    let _second = tracing::Dispatch::new(tracing_subscriber::registry());
+    tracing::subscriber::with_default(subscriber, work)
+}
+
 /// What was told: the fields of spans by their number, and of events.
 #[derive(Clone, Default)]
 struct Told(Arc<Mutex<(BTreeMap<u64, Fields>, Vec<Fields>)>>);
@@ -115,7 +125,7 @@ fn told(
 ) -> (Vec<Fields>, Vec<Fields>) {
     let told = Told::default();
     let subscriber = tracing_subscriber::registry().with(told.clone());
-    tracing::subscriber::with_default(subscriber, || {
+    with_subscriber(subscriber, || {
         run(async {
             let routes = Routes::new()
                 .route("/echo", echo)
@@ -383,7 +393,7 @@ fn what_comes_by_another_stack_is_told_with_its_route() {
     let request = Request::from_http(&request.body(()).unwrap(), None).unwrap();
     let told = Told::default();
     let subscriber = tracing_subscriber::registry().with(told.clone());
-    tracing::subscriber::with_default(subscriber, || {
+    with_subscriber(subscriber, || {
         let foreign = ExternalUpgrade::new(request)
             .route("/rooms/{room}")
             .subprotocols(["chat.v2"])
@@ -460,7 +470,7 @@ impl<S: Subscriber> Layer<S> for Panics {
 #[test]
 fn a_subscriber_that_panics_ends_no_server() {
     let subscriber = tracing_subscriber::registry().with(Panics);
-    tracing::subscriber::with_default(subscriber, || {
+    with_subscriber(subscriber, || {
         run(async {
             let server = serve(Routes::new().route("/fails", fails).get("/page", "a page"));
             for _ in 0..2 {

@@ -721,6 +721,8 @@ fn what_goes_wrong_is_logged_with_its_route_and_what_a_peer_does_is_not() {
         .with_writer(move || writer.clone())
         .with_ansi(false)
         .finish();
+    // With one subscriber alive, another thread that is first at an event would decide for all that nobody wants it.
+    let _second = tracing::Dispatch::new(tracing_subscriber::registry());
     tracing::subscriber::with_default(subscriber, || {
         run(async {
             let server = serve(

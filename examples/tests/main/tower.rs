@@ -432,6 +432,8 @@ async fn the_span_of_an_extracted_websocket_names_its_peer_and_has_each_field_on
         .with_ansi(false)
         .with_writer(move || writer.clone())
         .finish();
+    // With one subscriber alive, another thread that is first at an event would decide for all that nobody wants it.
+    let _second = tracing_subscriber::registry().set_default();
     let _guard = subscriber.set_default();
     let echo = async |upgrade: sansws_tokio::hyper::Upgrade| -> axum::response::Response {
         upgrade.on_upgrade(async |mut socket: sansws_tokio::hyper::WebSocket| {

@@ -42,6 +42,8 @@ fn a_client_that_connects_once_says_where_to_and_why_it_could_not() {
     let tls = sansws_async::tls::server(Certs::new().identity("server"), None).unwrap();
     let diary = Diary::default();
     let subscriber = registry().with(diary.clone());
+    // With one subscriber alive, another thread that is first at an event would decide for all that nobody wants it.
+    let _second = tracing::Dispatch::new(registry());
     let told = tracing::subscriber::with_default(subscriber, || {
         Adapter::ALL.map(|adapter| {
             let (address, host) = Host::start(tls.clone(), 2, |host| {
