@@ -7,14 +7,13 @@ use std::thread;
 use std::time::Duration;
 
 use sansws_mio::{
-    AcceptOptions, AddressLimits, Closed, Config, Endpoint, Error, Incoming, Layer, Listener,
-    PerAddress, Response, Result, Router, Scope, Server, ServerOptions, Socket, StreamFormat,
-    Timeouts, app,
+    AcceptOptions, AddressLimits, Closed, Config, Endpoint, Incoming, Layer, Listener, PerAddress,
+    Response, Result, Router, Scope, Server, ServerOptions, Socket, StreamFormat, Timeouts, app,
 };
-use sansws_std::{ConnectOptions, WebSocket, connect};
+use sansws_std::{ConnectOptions, connect};
 
 use crate::support::groups::{text, until};
-use crate::support::{Running, echo};
+use crate::support::{Running, dial, echo, status};
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -23,19 +22,6 @@ fn at_most(connections: u32) -> PerAddress {
         connections: Some(connections),
         ..AddressLimits::default()
     })
-}
-
-fn dial(server: &Running, path: &str) -> Result<WebSocket, Error> {
-    let url = format!("ws://{}{path}", server.address);
-    connect(&url, ConnectOptions::default())
-}
-
-fn status<T>(result: Result<T, Error>) -> u16 {
-    match result {
-        Err(Error::Refused(response)) => response.status,
-        Err(error) => panic!("{error}"),
-        Ok(_) => 101,
-    }
 }
 
 /// Keeps a clone of this until the connection has ended, for plain requests too.

@@ -16,20 +16,7 @@ use sansws_std::{ConnectOptions, Stream, WebSocket, connect, connect_over};
 
 use crate::blocking::{frame, masked, raw_client, read_frame};
 use crate::support::groups::until;
-use crate::support::{Running, echo};
-
-fn dial(server: &Running, path: &str) -> Result<WebSocket, Error> {
-    let url = format!("ws://{}{path}", server.address);
-    connect(&url, ConnectOptions::default())
-}
-
-fn status<T>(result: Result<T, Error>) -> u16 {
-    match result {
-        Err(Error::Refused(response)) => response.status,
-        Err(error) => panic!("{error}"),
-        Ok(_) => 101,
-    }
-}
+use crate::support::{Running, dial, echo, status};
 
 /// The answer to a request that is written as it stands, up to the end of the connection.
 fn ask(server: &Running, request: &str) -> String {

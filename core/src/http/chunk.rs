@@ -5,13 +5,15 @@
 use alloc::format;
 use alloc::vec::Vec;
 
+use crate::copy::append;
+
 /// Appends a chunk. An empty one would end the body: it is left out.
 pub fn write_chunk(bytes: &[u8], out: &mut Vec<u8>) {
     if bytes.is_empty() {
         return;
     }
     out.extend_from_slice(format!("{:x}\r\n", bytes.len()).as_bytes());
-    out.extend_from_slice(bytes);
+    append(out, bytes);
     out.extend_from_slice(b"\r\n");
 }
 

@@ -106,7 +106,7 @@ impl From<String> for Message {
 
 impl From<&str> for Message {
     fn from(text: &str) -> Self {
-        Self::Text(text.into())
+        Self::Text(copied_text(text))
     }
 }
 
@@ -118,7 +118,7 @@ impl From<Vec<u8>> for Message {
 
 impl From<&[u8]> for Message {
     fn from(bytes: &[u8]) -> Self {
-        Self::Binary(bytes.into())
+        Self::Binary(copied(bytes))
     }
 }
 

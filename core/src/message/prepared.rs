@@ -8,6 +8,7 @@ use alloc::vec::Vec;
 use core::iter::repeat_n;
 use core::mem::take;
 
+use crate::copy::overwrite;
 use crate::frame::{Header, MessageKind, Opcode};
 use crate::message::{Message, Payload};
 
@@ -187,7 +188,7 @@ impl Frame {
         let mut room = Arc::get_mut(&mut bytes).unwrap_or_default();
         let mut put = |part: &[u8]| {
             if let Some((here, rest)) = take(&mut room).split_at_mut_checked(part.len()) {
-                here.copy_from_slice(part);
+                overwrite(here, part);
                 room = rest;
             }
         };

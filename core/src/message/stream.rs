@@ -4,6 +4,7 @@
 
 use alloc::vec::Vec;
 
+use crate::copy::append;
 use crate::http::{Headers, Response};
 use crate::message::MessageKind;
 
@@ -58,9 +59,9 @@ impl StreamFormat {
     /// Appends a message of this kind to a body.
     pub fn write(self, kind: MessageKind, bytes: &[u8], body: &mut Vec<u8>) {
         match self {
-            Self::Raw => body.extend_from_slice(bytes),
+            Self::Raw => append(body, bytes),
             Self::Lines => {
-                body.extend_from_slice(bytes);
+                append(body, bytes);
                 if kind == MessageKind::Text {
                     body.push(b'\n');
                 }
@@ -68,7 +69,7 @@ impl StreamFormat {
             Self::Events => {
                 for line in lines(bytes) {
                     for part in [b"data: ", line, b"\n"] {
-                        body.extend_from_slice(part);
+                        append(body, part);
                     }
                 }
                 body.push(b'\n');
