@@ -32,7 +32,7 @@ pub mod socket;
 pub mod test_kit;
 pub mod transport;
 
-// What the blocking adapter uses too.
+// The blocking adapter uses these too.
 pub use sansws_common::metrics;
 #[cfg(feature = "tls")]
 pub use sansws_common::tls;

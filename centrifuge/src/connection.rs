@@ -166,7 +166,7 @@ impl<C: Carrier, R: Runtime + HubEnv> Connection<C, R> {
                 match signal {
                     // The reader has the end, behind what the client sent before.
                     Err(Error::Hub(HubError::Gone)) if wants_input => is_gone = true,
-                    // Nobody reads while so much waits for a handler, which may never return.
+                    // Nothing is read while this much waits for a handler, which may never return.
                     Err(Error::Hub(HubError::Gone)) => {
                         return Poll::Ready(Ok(Event::Message(None)));
                     }

@@ -54,7 +54,7 @@ impl<R: Runtime + HubEnv> Centrifuge<R> {
         });
         let running = run(self, request.first, request.codec, Arc::clone(&outbox));
         let body = Streaming {
-            // What layers hold for the connection ends with it.
+            // The guards of layers end with the connection.
             running: Some(Box::pin(async move {
                 running.await;
                 drop(scope);

@@ -1,4 +1,4 @@
-//! What the transports for networks that block WebSocket have in common on runtimes and event loops: requests for streams, and the commands
+//! The common part of the transports for networks that block WebSocket, on runtimes and event loops: requests for streams, and the commands
 //! beside them.
 //!
 //! The stream is one of lines or of length-delimited messages (HTTP streaming), or of server-sent events. Commands that follow the first are

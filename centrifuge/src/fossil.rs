@@ -29,7 +29,7 @@ pub(crate) fn delta(source: &[u8], target: &[u8]) -> Vec<u8> {
     number(&mut out, target.len());
     out.push(b'\n');
     let blocks = Blocks::of(source);
-    // What precedes `done` is written; the hash is that of the block at `at`.
+    // The bytes before `done` are written; the hash is that of the block at `at`.
     let (mut done, mut at) = (0, 0);
     let mut hash = hash_at(target, at);
     let mut last = None;

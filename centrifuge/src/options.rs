@@ -13,7 +13,7 @@ use sansws_core::limits::Rate;
 /// For an example see [`Namespace`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Access {
-    /// Nobody.
+    /// No client.
     #[default]
     Nobody,
     /// Clients that are subscribed to the channel.

@@ -106,7 +106,7 @@ async fn settings(stream: &mut Box<dyn Stream>) -> Result<(), String> {
         }
         let carried = session.next(Duration::ZERO, &mut input, &mut record);
         match (session.is_settled(), session.connect_protocol(), carried) {
-            // What is wrong with its settings is for the cases to tell.
+            // The cases report faults in its settings.
             (true, Some(1), _) | (true, None, Some(Carried::Breach(_))) => return Ok(()),
             (true, ..) => {
                 return Err(

@@ -161,7 +161,7 @@ pub type Look = Box<dyn Fn(&Session) -> Option<Result<(), String>> + Send>;
 /// Makes the fields of the answer to a request over HTTP/2.
 pub type Fielded = Box<dyn Fn(&Head) -> Fields + Send>;
 
-/// What a case does beside the stream of its WebSocket, over HTTP/2.
+/// An action of a case beside the stream of its WebSocket, over HTTP/2.
 pub enum Act {
     /// Send frames as they are.
     Frames(Vec<wire::Frame>),

@@ -152,7 +152,7 @@ impl Random {
     }
 }
 
-/// What a client must choose anew for each connection, of all its connections so far.
+/// The values that a client must choose anew for each connection, from all its connections so far.
 #[derive(Clone, Debug, Default)]
 pub struct Past(Arc<Mutex<Seen>>);
 

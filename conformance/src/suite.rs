@@ -377,7 +377,7 @@ impl Suite {
                     return;
                 }
             };
-            // What was cut short because the peer is gone says nothing.
+            // A case that was cut short because the peer is gone proves nothing.
             if watch.over().is_some() && outcome.worst() == Verdict::Failed {
                 return;
             }

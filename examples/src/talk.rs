@@ -21,7 +21,7 @@ const LIBRARY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/pages/vendor/centrif
 /// Maximum number of characters of a line.
 const TEXT: usize = 2000;
 
-/// What a page says about its user when it connects.
+/// The first message of a page: its user.
 #[derive(Deserialize)]
 struct Hello {
     name: String,

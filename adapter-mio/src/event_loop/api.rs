@@ -183,8 +183,8 @@ impl Loop {
         };
         let is_lost = peer.connection().is_some_and(Connection::is_output_over);
         match put {
-            // What cannot be written any more never fills the queue: one that sends until it is full must learn of that. Answers are lost
-            // as they would have been in flight.
+            // Output that cannot be written any more never fills the queue, so an endpoint that sends until it is full learns of the end
+            // here. Answers are lost as they would have been in flight.
             Ok(()) if is_lost && peer.answers == 0 => Sent::Closed,
             Ok(()) if is_lost => {
                 peer.answers -= 1;

@@ -38,7 +38,7 @@ impl Loop {
         peer.stream.deregister(&self.registry);
         self.refused -= usize::from(peer.flags.refused);
         self.report(&mut peer);
-        // Who sees that the connection has ended sees its traffic, too.
+        // The traffic is counted before anything shows that the connection has ended.
         self.tell_traffic();
         if let Some(endpoint) = peer.endpoint.take() {
             // Dropping the data of an application may panic, and so may its guards.

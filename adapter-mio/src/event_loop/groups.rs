@@ -295,7 +295,7 @@ impl Loop {
         let (Some(hub), Some(peer)) = (self.hubs.get_mut(index), self.peers.get_mut(slot)) else {
             return Err(HubError::NoHub);
         };
-        // What is not open has no window yet, and nothing that could be sent to it.
+        // A connection that is not open has no window yet, and nothing can be sent to it.
         if matches!(peer.stage, Stage::Connecting(_) | Stage::Opening(_)) {
             return Err(HubError::Gone);
         }

@@ -80,7 +80,7 @@ impl Loop {
                 Next::Over => return self.remove(slot),
             }
         }
-        // What the last round made leaves before others have their turn.
+        // The output of the last round leaves before other connections have their turn.
         self.flush(slot);
         self.come_again(slot);
         self.reclaim(slot);

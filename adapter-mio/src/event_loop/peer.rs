@@ -104,7 +104,7 @@ impl Counts {
         self.sent_or_owed.max(0).unsigned_abs()
     }
 
-    /// So many bytes of output were not those of messages.
+    /// Excludes `bytes` of output that belong to no message.
     pub(super) fn precede_with(&mut self, bytes: usize) {
         self.sent_or_owed -= signed(bytes);
     }
@@ -339,7 +339,7 @@ impl Peer {
             Err(error) => {
                 match &mut self.stage {
                     Stage::Open(connection) => connection.end_of_output(now),
-                    // What its peer says does not matter.
+                    // The peer's input does not matter.
                     Stage::Streaming(streamed) => streamed.cut(),
                     Stage::Opening(_) | Stage::Connecting(_) | Stage::Over => {}
                 }

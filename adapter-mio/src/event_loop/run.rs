@@ -231,7 +231,7 @@ impl Loop {
         self.close_clients_if_alone();
         self.expire_due();
         self.drive_hubs();
-        // Those to which others sent; they may send on, which is for the next turn.
+        // Connections to which other callbacks sent. What they send in turn is for the next turn of the loop.
         for slot in std::mem::take(&mut self.dirty) {
             if let Some(peer) = self.peers.get_mut(slot)
                 && std::mem::take(&mut peer.flags.dirty)

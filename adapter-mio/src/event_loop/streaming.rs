@@ -59,7 +59,7 @@ impl Loop {
             }
         };
         let response = format.head(&accept.fields);
-        // What the peer has sent behind its request is no request of this connection.
+        // Bytes behind the request are no further request: the connection ends with this response.
         let last = Framing {
             keep_alive: false,
             ..framing

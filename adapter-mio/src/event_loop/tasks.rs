@@ -237,7 +237,7 @@ impl Loop {
             // Later calls would poll a future that panicked.
             let _ = contain(|| tracing::error!("a future of an event loop panicked"));
         }
-        // What it ran may have removed it.
+        // The task may have removed itself.
         let known = self.tasks.get_mut(bell.slot);
         let Some(task) = known.filter(|task| task.serial == bell.serial) else {
             return;

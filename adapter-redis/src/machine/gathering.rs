@@ -25,7 +25,7 @@ const LOOKED_AT: usize = 8;
 /// Number of users of a step up to which each is looked for among those that wait: of more, as after an outage, nobody has come and gone yet.
 const FEW: usize = 16;
 
-/// What becomes of a step that comes to a waiting one.
+/// The fate of a step that meets a waiting one.
 enum Meeting {
     /// It becomes part of that.
     Joins,

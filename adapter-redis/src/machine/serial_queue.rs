@@ -72,7 +72,7 @@ pub(super) struct Entering {
     pub(super) are_new: bool,
 }
 
-/// What becomes of a user by steps that were set aside.
+/// The effect on a user of steps that were set aside.
 struct Fate {
     /// The first of them.
     at: usize,

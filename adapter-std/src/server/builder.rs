@@ -170,7 +170,7 @@ impl Server {
             serving: Arc::new(()),
         };
         accept(self.listeners, &handle, &starting);
-        // What is left gets its time, and is then dropped.
+        // Remaining connections get their time, and are then dropped.
         let mut deadline = now() + options.config.timeouts.shutdown;
         let waker = Waker::from(Arc::new(Unpark(thread::current())));
         let _dropping = handle.on_shutdown(waker.clone());

@@ -283,7 +283,7 @@ impl AsyncWrite for Bridge {
         for slice in from {
             let count = this.put(slice);
             taken += count;
-            // What follows is not part of the head: it is written where the phase says.
+            // Bytes that follow are not part of the head: they are written where the phase says.
             if count < slice.len() || !matches!(this.phase, Phase::Asked { .. }) {
                 break;
             }

@@ -79,8 +79,8 @@ impl RouterExt for App<Wire> {
 /// # }
 /// ```
 ///
-/// What axum's middleware and tower's layers have put into the extensions of the request is at hand: `state::<http::Extensions>()` of the
-/// request returns them.
+/// The extensions that axum's middleware and tower's layers have added to the request are returned by its
+/// `state::<http::Extensions>()`.
 ///
 /// The stack must allow upgrades over HTTP/1.1, and extended CONNECT over HTTP/2; axum's `serve` does both. The client's address is known
 /// if the request's extensions hold a `SocketAddr`, or axum's `ConnectInfo<SocketAddr>`. The timers of the routes' hubs are driven for as

@@ -1,5 +1,5 @@
 //! Named events and requests with replies, as JSON over a connection.
-//! What stands in the messages is described at [`EventSocket`].
+//! [`EventSocket`] describes the format of the messages.
 //! Knows no route.
 
 use std::collections::VecDeque;
@@ -130,7 +130,7 @@ impl<T: Transport> EventSocket<T> {
                         Err(refused) => Ok(Err(refused)),
                     };
                 }
-                // Nobody waits for it any more.
+                // Its request has been given up.
                 Some(Received::Reply(..)) => {}
                 Some(Received::Event(event)) if !self.has_room(&event) => {
                     let why = "too many events before a reply";

@@ -170,7 +170,7 @@ impl<T: Transport> Unanswered<T> {
         let accepted = request.accept(&self.config, accept);
         let (response, agreement) = accepted.map_err(|misuse| Error::of_fields(misuse, &fields))?;
         if !self.is_awaited() {
-            // Nobody would drive it: the server's task is done with the connection, and no longer counts it.
+            // Nothing would drive it: the server's task is done with the connection, and no longer counts it.
             let _ = self.reject(Response::text(403, NOT_ACCEPTED)).await;
             return Err(io::Error::from(io::ErrorKind::NotConnected).into());
         }

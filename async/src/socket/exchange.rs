@@ -57,7 +57,7 @@ pub(crate) async fn answer_and_end<T: Transport>(
     }
 }
 
-/// What a peer does while its answer is made.
+/// The behaviour of a peer while its answer is made.
 pub(crate) enum Peer {
     Waits,
     /// It sends so much meanwhile that its end would not be seen.

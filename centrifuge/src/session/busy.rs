@@ -1,4 +1,4 @@
-//! What a session waits for: one answer or result at a time.
+//! The answers and results that a session awaits, one at a time.
 
 use std::sync::Arc;
 

@@ -89,7 +89,7 @@ impl HubChannel {
             });
             let close = pulled.close;
             if messages.is_empty() && close.is_none() {
-                // What was queued has expired, or is held back.
+                // Queued messages have expired, or are held back.
                 return Poll::Pending;
             }
             Poll::Ready(TakenMessages { messages, close })

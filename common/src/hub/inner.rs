@@ -34,7 +34,7 @@ pub(super) enum Backplane {
 #[cfg(feature = "test-kit")]
 type Clock = dyn Fn() -> Instant + Send + Sync;
 
-/// What the handles of a hub, its connections and its link share. When all are gone, nothing is published any more, and subscriptions end.
+/// The state that the handles of a hub, its connections and its link share. When all are gone, nothing is published any more, and subscriptions end.
 pub struct Shared(Arc<Inner>);
 
 pub struct Inner {
@@ -374,7 +374,7 @@ impl Drop for Shared {
         let nodes = self.nodes.read().unwrap_or_else(PoisonError::into_inner);
         let nodes = nodes.clone();
         for node in nodes {
-            // What is under way arrives first. Inside a callback, the node is locked: the subscription that runs it sees the end by itself.
+            // Messages under way arrive first. Inside a callback, the node is locked: the subscription that runs it sees the end by itself.
             if self.callbacks.check().is_ok() {
                 self.tick(&node);
                 node.end_subscriptions();

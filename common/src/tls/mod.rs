@@ -308,7 +308,7 @@ mod tests {
             }));
             roots(found)
         };
-        // What does not exist, or is another's, will not come back.
+        // A file that is missing, or unreadable for this user, stays so.
         assert_eq!(found(&[]).unwrap().len(), 1);
         assert_eq!(found(&[2, 13]).unwrap().len(), 1);
         for codes in [&[24][..], &[2, 23]] {

@@ -122,7 +122,7 @@ impl TlsStream {
     where
         for<'s> &'s S: Read + Write,
     {
-        // What is left from before is first, so that little is buffered.
+        // Earlier records go first, so that little is buffered.
         self.flush(socket)?;
         let count = self.connection.writer().write_vectored(from)?;
         match self.flush(socket) {

@@ -322,7 +322,7 @@ fn wasteful(frame: Frame, answer: Want) -> Script {
         .close()
 }
 
-/// So many numbered messages at once, and all of them back.
+/// Sends `count` numbered messages at once, and expects all of them back.
 fn many(count: usize, length: usize) -> Script {
     let payload = move |n: usize| {
         let mut digits = format!("{n:04}").into_bytes();

@@ -8,28 +8,28 @@ macro_rules! parsed {
     };
 }
 
-/// What must happen with what the framing does not allow.
+/// The required reaction to invalid framing.
 macro_rules! validated {
     () => {
         "RFC 6455 10.7: \"Incoming data MUST always be validated by both clients and servers.\""
     };
 }
 
-/// What a compressed message may refer to.
+/// The window that a compressed message may refer to.
 macro_rules! window_kept {
     () => {
         "RFC 7692 7.2.2: unless \"client_no_context_takeover\" was agreed on, \"the server MUST decompress each new message using the LZ77 sliding window used to process the last compressed message\"; so must the client."
     };
 }
 
-/// What a server must do with a good request.
+/// The required reaction of a server to a valid request.
 macro_rules! accepts {
     () => {
         "RFC 6455 4.2.2: \"When a client establishes a WebSocket connection to a server, the server MUST complete the following steps to accept the connection and send the server's opening handshake.\""
     };
 }
 
-/// How parameters of extensions are to be chosen.
+/// The rule for choosing parameters of extensions.
 macro_rules! agreed {
     () => {
         "RFC 6455 9: \"If extension parameters are included in negotiations between the client and the server, those parameters MUST be chosen in accordance with the specification of the extension to which the parameters apply.\""

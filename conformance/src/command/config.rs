@@ -34,7 +34,7 @@ struct Config {
     serve: Serve,
 }
 
-/// Those of `wsconform test` alone.
+/// The options of `wsconform test` alone.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 struct Test {
@@ -48,7 +48,7 @@ struct Test {
     origin: Option<String>,
 }
 
-/// Those of `wsconform serve` alone.
+/// The options of `wsconform serve` alone.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 struct Serve {

@@ -88,7 +88,7 @@ fn one(case: &Case) {
     }
 }
 
-/// What a verdict can stand on.
+/// Returns the words of the RFC that the verdict stands on, as sentences.
 fn words(case: &Case) -> Vec<String> {
     let told = |word: Word, who: &str| match word {
         Word::Must => format!("The verdict{who} stands on a MUST."),

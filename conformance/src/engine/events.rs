@@ -99,7 +99,7 @@ impl Run {
     pub(super) fn pop(&mut self) -> Option<Event> {
         loop {
             match self.pop_any()? {
-                // What happens beside the stream matters only to a step that waits for it.
+                // An event beside the stream matters only to a step that waits for it.
                 Event::Beside(_) => {}
                 event => return Some(event),
             }

@@ -98,7 +98,7 @@ impl Run {
             (Want::Head(_, check), Event::Head(head)) => match check(&head) {
                 Ok(()) => {
                     if head.opens() {
-                        // What the case leaves open is the handshake: once the connection is open, all rules hold.
+                        // The case leaves only the handshake open: once the connection is open, all rules hold.
                         self.word = Word::Must;
                         self.frames_follow(None);
                     }

@@ -1,4 +1,4 @@
-//! What goes into a run beside its script, and what comes out: timeouts, the outcome, and what is to be done with TCP.
+//! The input of a run beside its script, and its results: timeouts, the outcome, and the action on TCP.
 
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ pub struct Outcome {
     pub local_code: Option<u16>,
     /// Whether Close frames were sent in both directions.
     pub clean: bool,
-    /// What the suite waited for in vain.
+    /// The event that the suite awaited in vain.
     pub waited: Option<Waited>,
     /// The shortest, the median and the longest round trip, for cases that have some.
     pub trips: Option<[Duration; 3]>,
@@ -80,7 +80,7 @@ impl Outcome {
     }
 }
 
-/// What a peer did not do in time.
+/// An action that a peer did not take in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Waited {
     /// It did not answer.

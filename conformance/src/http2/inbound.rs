@@ -1,4 +1,4 @@
-//! What a session makes of the frames that it receives, and the rules that hold for them in every case.
+//! How a session handles the frames that it receives, and the rules for them that hold in every case.
 //! RFC 9113 sections 3.4 to 6 and 8; RFC 8441 section 3.
 
 use std::time::Duration;

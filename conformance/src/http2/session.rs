@@ -69,7 +69,7 @@ impl Options {
     }
 }
 
-/// What happened beside the main stream.
+/// An event beside the main stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Incident {
     /// The answer to another request.
@@ -95,7 +95,7 @@ pub enum Incident {
     },
 }
 
-/// What a session makes of received bytes.
+/// The meaning of received bytes.
 #[derive(Debug)]
 pub enum Carried {
     /// A request, or an answer, on the main stream.

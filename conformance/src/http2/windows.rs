@@ -12,11 +12,11 @@ pub(super) const MOST_WINDOW: i64 = 0x7fff_ffff;
 /// The windows of one direction (RFC 9113 section 6.9).
 #[derive(Debug)]
 pub(super) struct Windows {
-    /// That of the whole connection.
+    /// The window of the whole connection.
     pub(super) connection: i64,
-    /// That of a new stream.
+    /// The window of a new stream.
     pub(super) initial: i64,
-    /// Those of the open streams.
+    /// The windows of the open streams.
     pub(super) streams: BTreeMap<u32, i64>,
 }
 

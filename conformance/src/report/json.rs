@@ -244,7 +244,7 @@ impl<'r> Wire<'r> {
     }
 }
 
-/// Those that are not 0, by their opcodes.
+/// Returns the counts that are not 0, by opcode.
 pub(super) fn counts(frames: &[u64; 16]) -> BTreeMap<usize, u64> {
     frames
         .iter()

@@ -24,7 +24,7 @@ pub struct Agent {
     pub peer: Peer,
     /// The outcomes of the cases that were run, in the order of their numbers.
     pub entries: Vec<Entry>,
-    /// What a reader must know of the run.
+    /// Remarks on the run for the reader.
     pub notes: Vec<String>,
     /// Why the rest of the cases was not run, if so.
     pub over: Option<String>,

@@ -1,4 +1,4 @@
-//! What std would bring: the entry, the heap, the end after a panic.
+//! Replacements for parts of std: the entry point, the heap, the end after a panic.
 //! This is about the machine. The only file that says `unsafe`.
 
 use core::alloc::{GlobalAlloc, Layout};

@@ -26,15 +26,15 @@ pub struct Body {
 /// The next part.
 #[derive(Debug, PartialEq, Eq)]
 enum Next {
-    /// So many bytes, and nothing after them.
+    /// This many bytes, and nothing after them.
     Rest(u64),
     /// The line with the length of a chunk.
     Size,
-    /// So many bytes of a chunk.
+    /// This many bytes of a chunk.
     Chunk(u64),
     /// The line end after a chunk.
     LineEnd,
-    /// Fields after the last chunk, which are skipped: so many bytes of them have arrived.
+    /// Fields after the last chunk, which are skipped: the number of their bytes that have arrived.
     Trailer(usize),
     Nothing,
 }

@@ -20,7 +20,7 @@ pub fn write_chunk(bytes: &[u8], out: &mut Vec<u8>) {
 /// Maximum number of bytes that a peer may send while the body of its response is streamed: later requests wait, and nothing else is expected.
 pub const MAX_MEANWHILE: usize = 64 << 10;
 
-/// What ends a body in chunks.
+/// The chunk that ends a body.
 pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
 #[cfg(test)]

@@ -73,7 +73,7 @@ pub(super) enum Content {
         frame: PreparedMessage,
         publication: Option<Arc<Publication>>,
     },
-    /// So many messages of the group were dropped for this channel.
+    /// `count` messages of the group were dropped for this channel.
     Skipped {
         count: u64,
         /// How to format the notice; `None`: for a listener, unformatted.

@@ -140,7 +140,7 @@ impl From<&[u8]> for Message {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Payload<'a> {
-    /// Whole characters.
+    /// Valid UTF-8.
     Text(&'a str),
     /// Any bytes.
     Binary(&'a [u8]),

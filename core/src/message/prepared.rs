@@ -184,7 +184,7 @@ impl Frame {
         header.parts(|part| length += part.len());
         // An iterator of known length makes one allocation; an intermediate `Vec` would cause another, and a second copy.
         let mut bytes: Arc<[u8]> = repeat_n(0, length + payload.len()).collect();
-        // Nobody else has it yet.
+        // It is not shared yet.
         let mut room = Arc::get_mut(&mut bytes).unwrap_or_default();
         let mut put = |part: &[u8]| {
             if let Some((here, rest)) = take(&mut room).split_at_mut_checked(part.len()) {

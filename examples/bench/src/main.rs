@@ -33,7 +33,7 @@ enum Command {
         /// The server to be.
         #[arg(value_parser = peer_names())]
         peer: String,
-        /// What lies between the messages and TCP, and how many threads serve.
+        /// The layers between messages and TCP, or the number of threads that serve.
         #[arg(long, value_enum, default_value = "plain")]
         mode: Mode,
         /// Stay on this CPU.

@@ -25,7 +25,7 @@ const REST: Duration = Duration::from_secs(1);
 /// and buffers that all share are there then.
 const WARM: usize = 100;
 
-/// What one peer did in one round.
+/// The result of one peer in one round.
 #[derive(Debug, Clone, Copy, Serialize)]
 #[serde(untagged)]
 pub(crate) enum Sample {
@@ -41,21 +41,21 @@ pub(crate) enum Sample {
     Published(Fanned),
 }
 
-/// What a fan-out came to.
+/// The result of a fan-out.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct Fanned {
     pub(crate) deliveries: u64,
     pub(crate) seconds: f64,
     pub(crate) cpu_ns: u64,
     pub(crate) rounds: usize,
-    /// Half of the rounds took no longer, in nanoseconds.
+    /// The median duration of the rounds, in nanoseconds.
     pub(crate) median_ns: f64,
     /// The longest round.
     pub(crate) worst_ns: f64,
     pub(crate) connections: usize,
     /// Resident memory that came with the load, at its end.
     pub(crate) bytes: u64,
-    /// The most that was ever resident.
+    /// Maximum resident memory.
     pub(crate) peak: u64,
 }
 

@@ -1,4 +1,4 @@
-//! What is asked of every server.
+//! The loads that every server gets.
 
 use clap::ValueEnum;
 use serde::Serialize;
@@ -10,7 +10,7 @@ pub(crate) enum Kind {
     Binary,
 }
 
-/// What lies between the messages and TCP, and how many threads serve.
+/// The layers between messages and TCP, or the number of threads that serve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Mode {
@@ -31,7 +31,7 @@ impl Mode {
     }
 }
 
-/// What the connections do.
+/// The pattern of the load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Shape {

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
-/// What the certificate is for.
+/// The name in the certificate.
 pub(crate) const NAME: &str = "localhost";
 
 struct Identity {
@@ -32,7 +32,7 @@ pub(crate) fn certificate() -> Result<&'static [u8]> {
     Ok(&identity()?.certificate)
 }
 
-/// What a server of this process needs.
+/// Returns the configuration of a server of this process.
 pub(crate) fn server() -> Result<Arc<ServerConfig>> {
     let identity = identity()?;
     let key = PrivateKeyDer::try_from(identity.key.clone())

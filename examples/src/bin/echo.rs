@@ -20,7 +20,7 @@ use sansws_examples::{Runtime, config, identity, run};
 /// The path on which all connections get each message.
 const FANOUT: &str = "/fanout";
 
-/// What it runs on.
+/// The adapter that it runs on.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum On {
     /// `sansws-tokio`

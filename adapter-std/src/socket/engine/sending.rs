@@ -76,7 +76,7 @@ impl<S: ByteStream> Engine<S> {
     /// Returns why nothing can be sent, if that is known: a failed write does not tell how the connection ended, but the input does.
     pub(in crate::socket) fn refusal(&mut self) -> Option<Error> {
         let error = self.find_refusal()?;
-        // What the input demanded, such as the answer to a Close, leaves with this call.
+        // Output that the input demanded, such as the answer to a Close, leaves with this call.
         self.flush();
         Some(error)
     }

@@ -40,7 +40,7 @@ impl<T: Transport> Engine<T> {
         self.note_end(|ending| ending.note_lost(cause));
     }
 
-    /// Nobody drives it any more: it is over for handles that other tasks hold.
+    /// Ends it for the handles that other tasks hold: nothing drives it any more.
     pub(crate) fn cut_off(&mut self) {
         if self.is_ended() {
             return;

@@ -414,7 +414,7 @@ mod tests {
         drop(bell);
         handle.drop_all();
         assert_eq!(rung(), 2);
-        // Whoever comes late still learns of it.
+        // A waker that is registered late is woken at once.
         let _late = handle.on_shutdown(Waker::from(Arc::clone(&rings)));
         assert_eq!(rung(), 3);
     }

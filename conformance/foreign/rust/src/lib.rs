@@ -1,4 +1,4 @@
-//! What all peers have in common: the command line, the listener, and the client that runs all cases.
+//! The common part of all peers: the command line, the listener, and the client that runs all cases.
 //!
 //! A library is a file in `bin`: it calls [`run`] with an echo for servers and one for clients, or has a listener of its own.
 
@@ -21,7 +21,7 @@ const CASE_LIMIT: Duration = Duration::from_secs(120);
 
 pub type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
-/// What the command line asks for.
+/// The role that the command line asks for.
 pub enum Role {
     Server,
     Client(Client),

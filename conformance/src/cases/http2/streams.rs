@@ -149,7 +149,7 @@ fn carried() -> Vec<Case> {
     ]
 }
 
-/// What happens on the connection meanwhile.
+/// Other events on the connection.
 fn beside() -> Vec<Case> {
     vec![
         case(

@@ -25,7 +25,7 @@ pub(super) const PART: usize = 8 << 10;
 pub(crate) enum Context {
     /// Nothing: there is no context takeover.
     None,
-    /// So many bytes of the messages before it.
+    /// This many bytes of the messages before it.
     Bytes(usize),
     /// The window of a stream that the connection keeps.
     Stream,

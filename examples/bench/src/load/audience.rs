@@ -33,7 +33,7 @@ const FULL: usize = 1 << 20;
 /// Members of a group, where the connections are in groups.
 const GROUP: usize = 9;
 
-/// What one stretch of load amounted to.
+/// The result of one stretch of load.
 #[derive(Debug)]
 pub(crate) struct Published {
     /// Messages received, on all connections.
@@ -54,9 +54,9 @@ pub(crate) struct Audience {
     /// How many of the members publish in a round: the first one, or all.
     publishers: usize,
     in_flight: usize,
-    /// What a publisher sends in a round.
+    /// The bytes that a publisher sends in a round.
     output: Vec<u8>,
-    /// What comes back for it, a few times over.
+    /// The bytes that come back for it, a few times over.
     expected: Vec<u8>,
     buffer: Vec<u8>,
 }

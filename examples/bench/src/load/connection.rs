@@ -21,7 +21,7 @@ pub(super) struct Connection {
     output: Vec<u8>,
     sent: usize,
     echo: Echo,
-    /// What the first batch must bring back.
+    /// The bytes that the first batch must bring back.
     expected: Option<Vec<u8>>,
     waiting: bool,
 }

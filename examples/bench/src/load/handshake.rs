@@ -79,7 +79,7 @@ fn check(head: &str, key: &str) -> Result<()> {
     Ok(())
 }
 
-/// What a server answers to a key.
+/// Returns the `Sec-WebSocket-Accept` that answers a key.
 pub(crate) fn accept_key(key: &str) -> String {
     let hash = Sha1::new().chain_update(key).chain_update(GUID).finalize();
     STANDARD.encode(hash)

@@ -1,4 +1,4 @@
-//! What a client speaks through: TCP, or TLS over it.
+//! The transport of a client: TCP, or TLS over it.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;

@@ -112,7 +112,7 @@ impl Read for Spinning {
 
 impl Write for Spinning {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        // What is sent here fits into an empty socket.
+        // These bytes fit into the buffer of an empty socket.
         self.0.write(bytes)
     }
 

@@ -31,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Large enough to empty a socket in few reads.
 const READ_BUFFER: usize = 256 << 10;
 
-/// What one stretch of load amounted to.
+/// The result of one stretch of load.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Totals {
     pub(crate) messages: u64,

@@ -1,4 +1,4 @@
-//! What goes over the wire: masked frames out, bare frames back.
+//! The bytes on the wire: masked frames out, unmasked frames back.
 
 use anyhow::{Result, ensure};
 use fastrand::Rng;
@@ -11,7 +11,7 @@ const FIN: u8 = 0x80;
 const MASKED: u8 = 0x80;
 const COMPRESSED: u8 = 0x40;
 
-/// What ends a message in the compressor and is not sent (RFC 7692 section 7.2.1).
+/// The end of a message in the compressor, which is not sent (RFC 7692 section 7.2.1).
 const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 const CONTINUATION: u8 = 0;
 

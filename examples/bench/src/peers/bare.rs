@@ -102,9 +102,9 @@ struct Connection {
     stream: TcpStream,
     /// Whether the handshake is done.
     open: bool,
-    /// What was read and is not whole.
+    /// Bytes that were read, of an incomplete frame.
     input: Vec<u8>,
-    /// What the socket did not take.
+    /// Bytes that the socket did not take.
     owed: Vec<u8>,
 }
 

@@ -23,14 +23,14 @@ use ::sansws_tokio::{Config, Deflate, Limits};
 use crate::runtime::ServeResult;
 use crate::scenario::{Mode, Shape};
 
-/// What the server speaks.
+/// The protocol of the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wire {
     Tcp,
     WebSocket,
 }
 
-/// What the server does with a message.
+/// The use of a message by the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Job {
     /// Sends it back.
@@ -58,7 +58,7 @@ pub(crate) struct Peer {
 /// Serves until the process ends.
 pub(crate) type Serve = fn(TcpListener, Mode) -> ServeResult;
 
-/// What ours do.
+/// The modes of our adapters.
 const ALL: &[Mode] = &[Mode::Tls, Mode::Takeover, Mode::NoTakeover, Mode::Threads];
 
 const TCP_MIO: &str = "tcp-mio";

@@ -65,7 +65,7 @@ pub(super) fn print(table: &Table, out: &mut impl Write) -> Result<()> {
     Ok(())
 }
 
-/// What a delivery costs against the same peer while all connections read.
+/// Returns the cost of a delivery as a ratio to that of the same peer while all connections read.
 fn against_calm(table: &Table, row: &Row) -> Vec<f64> {
     let calm = Variant {
         stalled: 0,

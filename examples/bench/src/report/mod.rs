@@ -151,14 +151,15 @@ impl Table {
         Ok(())
     }
 
-    /// What a row costs against its base under the same load, round by round.
+    /// Returns the cost of a row as a ratio to that of its base under the same load, for each round.
     fn ratios(&self, row: &Row) -> Vec<f64> {
         let base = self.row(row.peer.base, row.variant);
         base.map_or_else(Vec::new, |base| quotients(row.costs(), base.costs()))
     }
 
-    /// What two threads carry, were each alone on a processor, in messages of
-    /// one: twice the messages for a CPU second, in messages of one thread.
+    /// Prints how many times the messages of one thread two threads would
+    /// carry, were each alone on a processor: twice the messages per CPU
+    /// second, over those of one thread.
     fn print_threads(&self, out: &mut impl Write) -> Result<()> {
         let Scenario {
             name,
@@ -243,7 +244,7 @@ impl Row {
     }
 }
 
-/// What is measured against what, round by round, where neither has failed.
+/// Returns the quotients of the rounds in which neither has failed.
 fn quotients(
     own: impl Iterator<Item = Option<f64>>,
     base: impl Iterator<Item = Option<f64>>,
