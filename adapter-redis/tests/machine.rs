@@ -219,7 +219,7 @@ fn read(token: Token, since: Position) -> BackplaneCommand {
 }
 
 #[test]
-fn what_is_read_of_a_group_comes_behind_its_position() {
+fn publications_read_from_redis_come_behind_the_position() {
     let mut desk = Desk::new(HubOptions::default());
     desk.server.promote(Data::default());
     for at in 0..2 {
@@ -325,7 +325,7 @@ fn a_group_that_is_wanted_again_while_its_subscription_begins_gets_its_position(
 }
 
 #[test]
-fn whoever_asks_for_the_position_is_told_though_another_request_began_the_group() {
+fn every_request_for_the_position_is_answered_though_another_began_the_group() {
     let mut desk = Desk::new(HubOptions::default());
     desk.say(0, subscribe(1));
     desk.serve(0);
@@ -424,7 +424,7 @@ fn a_place_is_given_back_behind_all_who_leave_it() {
 }
 
 #[test]
-fn what_a_node_publishes_when_it_is_given_up_is_uncertain() {
+fn publications_of_a_node_that_is_given_up_are_uncertain() {
     let mut desk = Desk::new(HubOptions {
         lease: Some(Duration::from_secs(1)),
         ..HubOptions::default()
@@ -514,7 +514,7 @@ fn after_refusals(refuses: fn(&Request) -> bool) -> (u64, Vec<Arc<str>>) {
 }
 
 #[test]
-fn who_comes_and_goes_while_redis_refuses_is_no_work_afterwards() {
+fn users_that_come_and_go_while_redis_refuses_are_no_work_afterwards() {
     let is_presence =
         |request: &Request| matches!(request, Request::Enter { .. } | Request::Exit { .. });
     let is_place = |request: &Request| matches!(request, Request::Register { .. });
@@ -722,7 +722,7 @@ fn steps_of_one_kind_are_done_together_whatever_stands_between_them() {
 }
 
 #[test]
-fn who_comes_and_goes_many_times_is_there_in_the_end() {
+fn a_user_that_comes_and_goes_many_times_is_present_in_the_end() {
     let mut desk = Desk::new(HubOptions::default());
     desk.say(0, enters("room", "bob"));
     desk.run();
@@ -769,7 +769,7 @@ fn many_users_of_a_group_are_announced_in_steps_that_redis_can_bear() {
 }
 
 #[test]
-fn who_returns_without_metadata_while_redis_refuses_has_none() {
+fn a_user_that_returns_without_metadata_while_redis_refuses_has_none() {
     let mut desk = Desk::new(HubOptions::default());
     let ada = Present {
         metadata: Some("old".into()),

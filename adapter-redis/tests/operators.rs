@@ -511,7 +511,7 @@ async fn present(url: &str) -> (sansws_tokio::Hub, Status) {
 }
 
 #[test]
-fn who_comes_and_goes_while_redis_refuses_is_told_once_it_does_not() {
+fn users_that_come_and_go_while_redis_refuses_are_announced_later() {
     run(async {
         let server = Server::durable();
         let (near, status) = present(&server.url()).await;

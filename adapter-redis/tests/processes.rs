@@ -110,7 +110,7 @@ fn with_history_nothing_is_lost_and_nothing_doubled_whatever_happens_to_redis() 
 }
 
 #[test]
-fn the_same_with_a_cluster() {
+fn with_history_nothing_is_lost_with_a_cluster() {
     run(nothing_is_lost(Carrier::three()));
 }
 
@@ -175,7 +175,7 @@ fn clients_of_a_server_that_is_killed_recover_on_another_and_its_users_are_gone_
 }
 
 #[test]
-fn so_do_they_with_a_cluster() {
+fn clients_of_a_killed_server_recover_with_a_cluster() {
     run(a_server_is_killed(Carrier::three()));
 }
 

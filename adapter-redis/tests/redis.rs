@@ -253,8 +253,7 @@ async fn until_heard(hub: &Hub, group: &str, heard: &mut sansws_async::Subscript
 }
 
 #[tokio::test]
-async fn what_one_server_publishes_members_on_another_receive_in_one_order_and_not_who_is_excluded()
-{
+async fn members_on_other_servers_receive_in_one_order_unless_excluded() {
     let server = Server::durable();
     let (one, other) = two(&server).await;
     let (mut ada, mut bob) = (one.enter("lobby").await, other.enter("lobby").await);
@@ -377,7 +376,7 @@ async fn a_client_recovers_on_another_server_what_it_missed_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn whoever_watches_filters_hears_all_servers_and_each_message_once() {
+async fn watchers_of_filters_hear_all_servers_and_each_message_once() {
     let server = Server::durable();
     let (one, other) = two(&server).await;
     let mut heard = other.hub.subscribe("sensors/#".parse().unwrap()).unwrap();
@@ -408,7 +407,7 @@ async fn whoever_watches_filters_hears_all_servers_and_each_message_once() {
 }
 
 #[tokio::test]
-async fn what_has_an_id_is_published_once_by_whichever_servers() {
+async fn a_publication_with_an_id_is_published_once_by_any_number_of_servers() {
     let server = Server::durable();
     let (one, other) = two(&server).await;
     let first = soon(one.hub.publish("lobby", "paid").id("order-7").into_future())
@@ -555,7 +554,7 @@ async fn a_server_that_begins_before_redis_is_linked_when_there_is_one() {
 }
 
 #[tokio::test]
-async fn what_redis_forgets_is_said_again_or_reported() {
+async fn data_that_redis_forgets_is_restored_or_reported() {
     let server = Server::durable();
     let (one, other) = two(&server).await;
     let mut ada = one.enter("lobby?user=ada").await;
@@ -590,7 +589,7 @@ async fn what_redis_forgets_is_said_again_or_reported() {
 }
 
 #[tokio::test]
-async fn what_redis_refuses_is_an_error_and_no_more() {
+async fn refusals_of_redis_are_errors_and_no_more() {
     let server = Server::start(&["--maxmemory", "1gb", "--maxmemory-policy", "noeviction"]);
     let one = serve(&server, "test", options()).await;
     // Something else lies under a key of ours.
@@ -953,7 +952,7 @@ async fn another_prefix_is_another_world() {
 }
 
 #[tokio::test]
-async fn what_is_not_understood_is_skipped_and_counted() {
+async fn unknown_records_are_skipped_and_counted() {
     let server = Server::durable();
     let one = serve(&server, "test", options()).await;
     let mut ada = one.enter("lobby").await;
@@ -1124,7 +1123,7 @@ async fn a_server_that_lost_its_data_begins_another_epoch_of_presence() {
 }
 
 #[tokio::test]
-async fn what_is_sent_to_a_user_whose_server_has_no_link_comes_later_or_its_loss_is_told() {
+async fn messages_to_a_user_of_an_unlinked_server_come_later_or_their_loss_is_reported() {
     let server = Server::durable();
     for has_inbox in [true, false] {
         let mut options = options();
@@ -1168,7 +1167,7 @@ async fn what_is_sent_to_a_user_whose_server_has_no_link_comes_later_or_its_loss
 }
 
 #[tokio::test]
-async fn what_was_missed_in_many_groups_is_read_within_the_output_buffers_of_redis() {
+async fn recovery_of_many_groups_stays_within_the_output_buffers_of_redis() {
     const GROUPS: usize = 64;
     // Replies count as well, since they share a connection with subscriptions.
     let limit = ["--client-output-buffer-limit", "pubsub 8mb 4mb 60"];

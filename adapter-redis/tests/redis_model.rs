@@ -185,7 +185,7 @@ fn a_message_with_an_id_of_before_is_not_published_again_for_five_minutes() {
 }
 
 #[test]
-fn whoever_subscribed_receives_in_the_order_of_publishing_and_the_others_nothing() {
+fn subscribers_receive_in_the_order_of_publishing_and_others_nothing() {
     let mut desk = Desk::new();
     for pushes_first in [true, false] {
         desk.server.pushes_first = pushes_first;
@@ -205,7 +205,7 @@ fn whoever_subscribed_receives_in_the_order_of_publishing_and_the_others_nothing
 }
 
 #[test]
-fn whoever_watches_receives_the_same_payload_with_the_name_of_the_group() {
+fn watchers_receive_the_payload_with_the_name_of_the_group() {
     let mut desk = Desk::new();
     desk.ask(Request::Subscribe(Channel::Watch));
     let said = desk.ask(publish(message("x", false), None, None));
@@ -340,7 +340,7 @@ fn a_dead_node_is_handed_to_one_and_to_another_after_another_lease() {
 }
 
 #[test]
-fn what_a_dead_connection_left_in_the_socket_is_done_and_not_answered() {
+fn commands_left_by_a_dead_connection_are_run_and_not_answered() {
     let mut desk = Desk::new();
     desk.server.close(1);
     assert_eq!(desk.ask(hello()), []);

@@ -40,6 +40,6 @@ fn sentinels_and_their_master_are_spoken_to_by_tls() {
 }
 
 #[test]
-fn what_is_wrong_with_the_settings_shows_at_once() {
-    run(async { tls::what_is_wrong_with_the_settings_shows_at_once(ON) });
+fn wrong_settings_fail_at_once() {
+    run(async { tls::wrong_settings_fail_at_once(ON) });
 }

@@ -159,7 +159,7 @@ fn is_old(line: &str) -> bool {
 }
 
 #[test]
-fn what_is_no_longer_written_is_still_read() {
+fn records_of_older_versions_are_read() {
     let known = include_str!("../src/wire/vectors.tsv");
     let old: Vec<_> = known.lines().filter(|line| is_old(line)).collect();
     let left: Vec<_> = old
@@ -182,7 +182,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn what_is_written_is_what_was_always_written() {
+fn the_written_format_is_stable() {
     let known = include_str!("../src/wire/vectors.tsv");
     let known: Vec<_> = known
         .lines()
@@ -199,7 +199,7 @@ fn what_is_written_is_what_was_always_written() {
 }
 
 #[test]
-fn what_was_written_is_read_back() {
+fn written_records_are_read_back() {
     let group = "lobby".into();
     for (name, bytes) in vectors() {
         if name.starts_with("message") {
@@ -253,7 +253,7 @@ fn what_was_written_is_read_back() {
 }
 
 #[test]
-fn what_a_newer_server_writes_is_told_from_nonsense() {
+fn records_of_newer_servers_differ_from_nonsense() {
     let group = "lobby".into();
     let parse = |bytes: &[u8]| wire::parse(&group, bytes).map(drop);
     assert_eq!(parse(&[2, 1]), Err(WireError::Unknown), "another version");
@@ -297,7 +297,7 @@ fn what_a_newer_server_writes_is_told_from_nonsense() {
 }
 
 #[test]
-fn what_is_cut_off_or_changed_is_an_error_or_something_else_and_never_a_panic() {
+fn truncated_or_changed_records_never_panic() {
     let group = "lobby".into();
     let read = |bytes: &[u8]| {
         let _ = wire::decode(&group, bytes);

@@ -341,7 +341,7 @@ fn a_handler_that_fails_is_an_error_with_its_type() {
 }
 
 #[test]
-fn what_fails_before_a_handler_is_an_error_with_its_route() {
+fn failures_before_a_handler_are_traced_with_their_route() {
     let (_, events) = told(
         |routes| {
             let panics =
@@ -381,7 +381,7 @@ fn what_fails_before_a_handler_is_an_error_with_its_route() {
 }
 
 #[test]
-fn what_comes_by_another_stack_is_told_with_its_route() {
+fn connections_of_another_stack_are_traced_with_their_route() {
     let request = http::Request::builder()
         .uri("/rooms/lobby?token=secret")
         .header("Host", "example.org")
@@ -486,7 +486,7 @@ fn a_subscriber_that_panics_ends_no_server() {
 }
 
 #[test]
-fn what_is_refused_says_its_status() {
+fn refusals_are_traced_with_their_status() {
     let (spans, _) = told(serve, async |server| {
         server.expect_reject("/nowhere", 404).await;
         server.exchange(b"nonsense\r\n\r\n").await?;

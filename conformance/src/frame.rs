@@ -305,7 +305,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read_in_any_pieces() {
+    fn written_frames_are_read_in_any_pieces() {
         let frames = [
             text("Hello"),
             binary(vec![7; 126]).more(),

@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_seen_is_not_new() {
+    fn a_value_seen_before_is_not_new() {
         let past = Past::default();
         let same = past.clone();
         assert!(past.nonce("a") && same.nonce("b") && !same.nonce("a"));

@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_parse_is_an_error() {
+    fn invalid_input_is_an_error() {
         assert!(serde_json::from_str::<Position>("\"seven\"").is_err());
         assert!(serde_json::from_str::<ChannelId>("7").is_err());
         assert!(serde_json::from_str::<CloseCode>("1005").is_err());

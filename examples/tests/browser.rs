@@ -37,7 +37,7 @@ fn has_shots(folder: &Path) {
 }
 
 #[test]
-fn who_reloads_or_is_cut_off_misses_nothing() {
+fn a_page_that_reloads_or_is_cut_off_misses_nothing() {
     for runtime in RUNTIMES {
         let (_server, url) = start(CHAT, runtime);
         let folder = folder("chat", runtime);

@@ -180,7 +180,7 @@ fn nothing_that_it_started_is_left_when_it_has_ended() {
 }
 
 #[test]
-fn what_is_missing_or_wrong_is_named() {
+fn missing_or_wrong_arguments_are_named() {
     // No Redis is found here.
     let output = Command::new(env!("CARGO_BIN_EXE_cluster"))
         .args(["--listen", "127.0.0.1:0"])

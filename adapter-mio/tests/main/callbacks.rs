@@ -155,7 +155,7 @@ fn the_error_of_a_callback_becomes_its_code() {
 }
 
 #[test]
-fn what_is_not_accepted_is_answered() {
+fn unaccepted_requests_are_answered() {
     let (server, diary) = diary();
     for (path, want) in [
         ("/refuse", 500),

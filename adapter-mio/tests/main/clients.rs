@@ -194,7 +194,7 @@ fn head(stream: &mut TcpStream) -> String {
 }
 
 #[test]
-fn what_prevents_a_connection_is_told_as_a_typed_error() {
+fn failures_to_connect_are_typed_errors() {
     // Nobody listens.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let nobody = listener.local_addr().unwrap();

@@ -86,7 +86,7 @@ fn a_peer_at_its_limit_leaves_the_loop_to_the_others() {
 }
 
 #[test]
-fn what_is_held_up_again_and_again_arrives_whole_and_in_order() {
+fn input_held_up_repeatedly_arrives_whole_and_in_order() {
     // Each message is held for a moment by the limit; all of them arrive in few reads.
     let limits = TrafficLimits {
         messages: Some(Rate::new(2_000, Duration::from_secs(1)).burst(1)),

@@ -240,7 +240,7 @@ fn draining_closes_one_after_the_other_with_1012_and_refuses_new_ones() {
 }
 
 #[test]
-fn what_does_not_end_in_time_is_dropped() {
+fn connections_that_do_not_end_in_time_are_dropped() {
     let config = Config {
         timeouts: Timeouts {
             shutdown: Duration::from_millis(50),
@@ -500,7 +500,7 @@ fn silent_peers_are_pinged_and_given_up_and_idle_ones_closed() {
 }
 
 #[test]
-fn what_the_server_closes_for_a_timeout_counts_as_closed_by_the_server() {
+fn timeouts_count_as_closed_by_the_server() {
     let options = |timeouts| {
         let config = Config {
             timeouts,
@@ -587,7 +587,7 @@ fn a_fallback_answers_requests_for_websockets_too_and_ends_their_connections() {
 }
 
 #[test]
-fn what_is_dropped_counts_as_closed_by_the_server() {
+fn dropped_connections_count_as_closed_by_the_server() {
     let server = Running::new(|| echo);
     let mut socket = dial(&server, "/").unwrap();
     socket.send_text("it is open").unwrap();

@@ -313,7 +313,7 @@ fn messages_become_the_body_in_each_format() {
 }
 
 #[test]
-fn what_is_no_stream_is_answered_as_a_whole() {
+fn responses_without_a_stream_are_whole() {
     let (server, told, _) = stage(ServerOptions::default());
     for (query, status) in [("reject", "402"), ("fail", "500"), ("panic", "500")] {
         let mut stream = begin(&server, &get(&format!("/raw?{query}")));
@@ -482,7 +482,7 @@ fn a_reader_that_leaves_or_sends_much_is_gone() {
 }
 
 #[test]
-fn what_fails_is_cut_off_and_what_closes_has_an_end() {
+fn failed_streams_are_cut_off_and_closed_ones_have_an_end() {
     let (server, told, _) = stage(ServerOptions::default());
     for (play, want, is_whole) in [
         ("panic in open", "", false),

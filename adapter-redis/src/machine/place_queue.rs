@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_is_gathered_and_a_beat_precedes_it() {
+    fn waiting_steps_are_gathered_and_a_heartbeat_precedes_them() {
         let mut queue = PlaceQueue::default();
         queue.push(NodeOp::Register(names(0..1)));
         assert_eq!(queue.next(), Some(NodeOp::Register(names(0..1))));

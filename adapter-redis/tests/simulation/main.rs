@@ -44,6 +44,6 @@ fn all_seeds_keep_the_invariants() {
 }
 
 #[test]
-fn the_same_seed_gives_the_same_trace() {
+fn equal_seeds_give_equal_traces() {
     runs::same_seeds();
 }

@@ -235,7 +235,7 @@ pub async fn a_master_that_sentinels_tell(on: On) {
         .await;
 }
 
-pub fn what_is_wrong_with_the_settings_shows_at_once(on: On) {
+pub fn wrong_settings_fail_at_once(on: On) {
     let setup = |options: RedisOptions| {
         let (_hub, link) = Hub::linked(hub_options(HubOptions::default()));
         Redis::new(link, on.runtime, options).map(drop).unwrap_err()

@@ -338,7 +338,7 @@ fn a_message_that_a_hook_never_ends_stops_the_client() {
 }
 
 #[test]
-fn what_arrived_before_a_hook_met_the_end_is_received_first() {
+fn messages_before_a_hook_met_the_end_are_received_first() {
     let server = Running::new(|upgrade: Upgrade| {
         let mut socket = upgrade.accept()?;
         for text in ["first", "second"] {
@@ -427,7 +427,7 @@ fn messages_wait_for_a_server_that_comes_up_later() {
 }
 
 #[test]
-fn what_only_the_caller_can_fix_stops_a_client() {
+fn errors_that_only_the_caller_can_fix_stop_a_client() {
     let router = Router::new().route("/401", |upgrade: Upgrade| {
         Ok(upgrade.reject(Response::text(401, "who?\n"))?)
     });

@@ -313,7 +313,7 @@ fn two_ends_that_both_send_without_reading_do_not_wait_for_each_other() {
 }
 
 #[test]
-fn what_arrived_between_calls_is_read_before_the_peer_is_judged() {
+fn input_between_calls_is_read_before_the_peer_times_out() {
     let close = ms(50);
     let (mut socket, mut peer) = pair(Timeouts { close, ..none() });
     socket.start_close(Some(CloseCode::NORMAL), "");
@@ -340,7 +340,7 @@ fn what_arrived_between_calls_is_read_before_the_peer_is_judged() {
 }
 
 #[test]
-fn what_was_read_ahead_is_handled_though_the_time_to_be_idle_is_over() {
+fn messages_read_ahead_are_handled_after_the_idle_timeout() {
     let idle = Some(ms(50));
     let (mut socket, mut peer) = pair(Timeouts { idle, ..none() });
     let keeper = socket.keep_alive().unwrap();

@@ -179,7 +179,7 @@ fn a_stream_that_blocks_is_enough() {
 }
 
 #[test]
-fn what_was_read_ahead_is_returned_with_the_stream() {
+fn bytes_read_ahead_are_returned_with_the_stream() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let peer = std::thread::spawn(move || {

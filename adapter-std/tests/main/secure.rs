@@ -121,7 +121,7 @@ fn a_plain_client_of_a_tls_server_is_told_nothing_and_others_are_served() {
 }
 
 #[test]
-fn what_arrived_before_a_broken_record_is_received() {
+fn messages_before_a_broken_record_are_received() {
     // A record that cannot be decrypted, and one of no known type: after the handshake, TLS was the right choice.
     for kind in [23, 99] {
         let (tell, told) = channel();

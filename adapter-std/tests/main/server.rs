@@ -50,7 +50,7 @@ fn code(mut socket: WebSocket) -> u16 {
 }
 
 #[test]
-fn what_the_server_closes_for_a_timeout_counts_as_closed_by_the_server() {
+fn timeouts_count_as_closed_by_the_server() {
     let options = |timeouts| {
         let config = Config {
             timeouts,
@@ -410,7 +410,7 @@ fn a_drain_has_any_length_and_may_be_shortened() {
 }
 
 #[test]
-fn what_does_not_end_in_time_is_dropped() {
+fn connections_that_do_not_end_in_time_are_dropped() {
     let config = Config {
         timeouts: Timeouts {
             shutdown: Duration::from_millis(50),

@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn what_arrives_with_the_head_of_a_stream_is_part_of_it() {
+    fn bytes_behind_the_head_of_a_stream_are_part_of_it() {
         let together = [STREAMED, b"2\r\nhi"].concat();
         let (count, answered) = write(&[&together]);
         assert_eq!(count, together.len());

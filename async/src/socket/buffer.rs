@@ -291,7 +291,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_unread_survives_parking_and_growth() {
+    fn unread_bytes_survive_parking_and_growth() {
         let mut unread = Unread::default();
         unread.room()[..5].copy_from_slice(b"hello");
         unread.filled(5);

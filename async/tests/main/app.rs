@@ -695,7 +695,7 @@ fn a_client_that_sends_and_reads_at_once_gets_any_length_through_an_echo() {
 }
 
 #[test]
-fn what_goes_wrong_is_logged_with_its_route_and_what_a_peer_does_is_not() {
+fn failures_are_logged_with_their_route_and_acts_of_peers_are_not() {
     /// Where the log goes.
     #[derive(Clone, Default)]
     struct Said(Arc<Mutex<Vec<u8>>>);

@@ -216,7 +216,7 @@ fn limited(traffic: TrafficLimits) -> ConnectionPolicy {
 }
 
 #[test]
-fn who_is_delayed_is_heard_when_it_closes() {
+fn the_close_of_a_delayed_client_is_heard() {
     run(async {
         let traffic = TrafficLimits {
             messages: Some(Rate::per_minute(1)),
@@ -435,7 +435,7 @@ fn a_request_is_not_accepted_after_its_handler_returned() {
 }
 
 #[test]
-fn what_answers_head_has_no_body_also_when_it_refuses() {
+fn answers_to_head_have_no_body_even_when_they_refuse() {
     run(async {
         let server = serve(Routes::new().get("/", "a page"));
         let asked = b"HEAD / HTTP/1.1\r\nHost: test\r\nContent-Length: 99999\r\n\r\nx";

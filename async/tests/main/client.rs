@@ -241,7 +241,7 @@ fn messages_over_several_connections_and_what_it_says_of_itself() {
 }
 
 #[test]
-fn what_is_queued_follows_the_hook_in_order_on_each_connection() {
+fn queued_messages_follow_the_hook_in_order_on_each_connection() {
     let (net, log) = (Net::new(1), Log::default());
     for _ in 0..2 {
         let log = Arc::clone(&log);
@@ -334,7 +334,7 @@ fn without_a_queue_sending_needs_a_connection() {
 }
 
 #[test]
-fn who_only_sends_is_led_from_connection_to_connection_and_loses_no_message() {
+fn a_client_that_only_sends_loses_no_message_over_reconnects() {
     let (net, log) = (Net::new(1), Log::default());
     net.open(|mut socket, _| async move {
         let first = socket.receive_text().await?;
@@ -368,7 +368,7 @@ fn who_only_sends_is_led_from_connection_to_connection_and_loses_no_message() {
 }
 
 #[test]
-fn what_is_sent_while_a_connection_closes_waits_for_the_next() {
+fn messages_sent_while_a_connection_closes_wait_for_the_next() {
     let (net, log) = (Net::new(1), Log::default());
     net.open(|mut socket, _| async move {
         socket.receive().await?;
@@ -561,7 +561,7 @@ fn cut(net: &Net, client: &mut Client<Net>) {
 }
 
 #[test]
-fn what_cannot_be_sent_is_said_at_once() {
+fn unsendable_messages_fail_at_once() {
     let url = || "ws://a/".parse().unwrap();
     let bad = ConnectOptions::default().header("X", "a\r\nb");
     let made = Client::with(Net::new(1), url(), bad);
@@ -588,7 +588,7 @@ fn it_is_send() {
 }
 
 #[test]
-fn what_a_hook_holds_may_panic_when_it_is_dropped() {
+fn a_value_held_by_a_hook_may_panic_when_it_is_dropped() {
     struct Brittle;
     impl Drop for Brittle {
         fn drop(&mut self) {

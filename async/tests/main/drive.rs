@@ -62,7 +62,7 @@ fn a_lone_message_is_answered_at_once_also_with_half_of_the_next_behind_it() {
 }
 
 #[test]
-fn what_a_direct_handle_sends_leaves_with_the_send_whatever_is_unread() {
+fn a_direct_handle_sends_at_once_whatever_is_unread() {
     let wire = Wire::default();
     let mut socket = direct(&wire);
     wire.push([frame(0x81, b"one", KEY), frame(0x81, b"two", KEY)].concat());
@@ -77,7 +77,7 @@ fn what_a_direct_handle_sends_leaves_with_the_send_whatever_is_unread() {
 }
 
 #[test]
-fn what_a_half_in_another_task_sends_leaves_with_the_send() {
+fn a_half_in_another_task_sends_at_once() {
     let wire = Wire::default();
     let (mut read, mut write) = direct(&wire).split();
     wire.push([frame(0x81, b"one", KEY), frame(0x81, b"two", KEY)].concat());
@@ -270,7 +270,7 @@ fn a_reset_is_an_end_and_another_fault_of_the_transport_is_told_once() {
 }
 
 #[test]
-fn what_a_peer_sends_after_its_close_is_ignored() {
+fn frames_after_the_peers_close_are_ignored() {
     let (wire, mut task, _gate) = open(Config::default(), echo);
     let mut bytes = frame(0x88, b"\x03\xe8", KEY);
     bytes.extend(frame(0x81, b"late", KEY));
@@ -497,7 +497,7 @@ fn serde_json_error() -> Error {
 }
 
 #[test]
-fn whoever_asks_is_answered_also_without_accept() {
+fn requests_are_answered_even_without_accept() {
     let cases: [(fn(Upgrade<Wire>) -> Result, &[u8]); 2] = [
         (|_| Ok(()), b"HTTP/1.1 500 "),
         (|_| Err("no".into()), b"HTTP/1.1 500 "),

@@ -106,7 +106,7 @@ fn the_server_asks_too_and_keeps_events_that_come_before_the_reply() {
 }
 
 #[test]
-fn what_is_no_event_or_of_another_type_closes_with_1007() {
+fn messages_that_are_no_events_close_with_1007() {
     run(async {
         let server = serve(routes());
         for text in [

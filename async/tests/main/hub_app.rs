@@ -47,7 +47,7 @@ async fn settle(server: &TestServer, socket: &mut TestSocket) {
 }
 
 #[test]
-fn what_is_published_reaches_all_members_in_one_order_its_sender_too() {
+fn publications_reach_all_members_in_one_order_their_sender_too() {
     run(async {
         let hub = TestHub::new();
         let server = rooms(&hub);
@@ -122,7 +122,7 @@ async fn settle_all(server: &TestServer) {
 }
 
 #[test]
-fn who_reconnects_with_its_position_misses_nothing() {
+fn a_client_that_reconnects_with_its_position_misses_nothing() {
     run(async {
         async fn since(upgrade: Up) -> Result {
             let since = upgrade.query_value("since").map(|text| text.to_string());
@@ -558,7 +558,7 @@ fn a_page_that_the_hub_refuses_says_why_and_when_to_ask_again() {
 }
 
 #[test]
-fn whoever_takes_no_bytes_takes_one_message_after_the_other() {
+fn a_member_without_byte_capacity_takes_one_message_after_the_other() {
     run(async {
         let hub = TestHub::new();
         let channel = hub.open_channel(ChannelOptions::default())?;

@@ -82,7 +82,7 @@ fn all() -> Filter {
 }
 
 #[test]
-fn what_one_hub_publishes_another_receives_and_the_publisher_is_told_where_it_stands() {
+fn a_publication_reaches_another_hub_and_its_publisher_gets_the_position() {
     let (mut wire, hubs) = Wire::new(2, history());
     wire.links.iter().for_each(Link::up);
     let mut subscription = hubs[1].subscribe(all()).unwrap();

@@ -108,7 +108,7 @@ fn a_violation_counts_as_closed_by_the_server_with_its_code() {
 }
 
 #[test]
-fn what_the_server_closes_for_a_timeout_counts_as_closed_by_the_server() {
+fn timeouts_count_as_closed_by_the_server() {
     run(async {
         let timeouts = Timeouts {
             idle: Some(Duration::from_secs(20)),
@@ -162,7 +162,7 @@ fn messages_and_bytes_are_seen_while_a_connection_is_open() {
 }
 
 #[test]
-fn what_is_shut_down_at_once_is_counted_too() {
+fn connections_shut_down_at_once_are_counted() {
     run(async {
         let server = all();
         let _one = server.connect("/echo").await?;
@@ -209,7 +209,7 @@ fn answers_are_counted_by_what_was_asked_and_their_class() {
 }
 
 #[test]
-fn what_clients_send_too_fast_is_counted() {
+fn messages_beyond_the_rate_limit_are_counted() {
     run(async {
         let limits = TrafficLimits {
             messages: Some(Rate::per_second(1).burst(2)),
@@ -453,7 +453,7 @@ fn the_guide_names_all_numbers_and_no_others() {
 }
 
 #[test]
-fn what_slow_members_lose_is_told_by_policy() {
+fn losses_of_slow_members_are_counted_by_policy() {
     let samples = read(&TestHub::new().metrics().to_prometheus());
     for policy in ["newest", "oldest", "conflated", "aged", "unfit"] {
         let name = format!("sansws_hub_dropped_{policy}_total");

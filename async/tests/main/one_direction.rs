@@ -394,7 +394,7 @@ fn a_send_that_is_blocked_answers_pings_and_notices_a_close() {
 }
 
 #[test]
-fn who_only_sends_holds_no_more_than_may_be_read_ahead() {
+fn a_task_that_only_sends_reads_ahead_within_the_limit() {
     let (wire, mut socket) = client(Config::default());
     for _ in 0..100 {
         wire.push(frame(0x82, &[1; 10_000], None));
@@ -514,7 +514,7 @@ fn a_client_with_unsent_output_is_lent_messages_all_the_same() {
 }
 
 #[test]
-fn what_was_read_ahead_is_handled_though_a_time_is_over() {
+fn messages_read_ahead_are_handled_after_a_timeout() {
     let idle = |timeouts: &mut Timeouts| timeouts.idle = Some(Duration::from_secs(5));
     let message = |timeouts: &mut Timeouts| timeouts.message = Some(Duration::from_secs(5));
     let cases: [(fn(&mut Timeouts), &[u8]); 2] = [(idle, b""), (message, b"\x81\x82\0\0\0\0h")];

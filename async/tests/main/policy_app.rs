@@ -90,7 +90,7 @@ async fn who(upgrade: Up) -> Result {
 }
 
 #[test]
-fn who_somebody_is_is_found_out_before_the_upgrade() {
+fn authentication_precedes_the_upgrade() {
     run(async {
         let route = |path, layer: Auth<_>| Route::new(path, who).layer(layer);
         let server = serve(

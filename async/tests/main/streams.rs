@@ -80,7 +80,7 @@ fn pieces_that_come_while_the_handler_is_busy_are_kept_and_pings_behind_them_ans
 }
 
 #[test]
-fn what_is_kept_of_a_stream_or_of_fragments_is_bounded() {
+fn memory_of_streams_and_fragments_is_bounded() {
     for streamed in [true, false] {
         let (wire, mut task, _gate) = open(Config::default(), |upgrade| async move {
             let mut socket = upgrade.accept().await?;

@@ -84,7 +84,7 @@ const OWN: [&str; 5] = [
 ];
 
 #[test]
-fn the_same_public_names() {
+fn public_names_are_equal() {
     for (file, macro_name) in [
         ("lib.rs", "adapter!("),
         ("test_kit.rs", "adapter_test_kit!("),
@@ -127,7 +127,7 @@ fn an_adapter_is_short() {
 }
 
 #[test]
-fn the_same_features() {
+fn features_are_equal() {
     let features = |adapter: &str| {
         let manifest = fs::read_to_string(workspace().join(adapter).join("Cargo.toml")).unwrap();
         let section = manifest.split("[features]").nth(1).unwrap_or_default();

@@ -503,7 +503,7 @@ async fn the_api_names_what_is_wrong() {
 }
 
 #[tokio::test]
-async fn what_the_hub_refuses_to_subscribe_ends_no_connection() {
+async fn subscriptions_that_the_hub_refuses_end_no_connection() {
     for on in BOTH {
         let server = start_with(on, |_| ()).await;
         let mut client = server.connected().await;
@@ -785,7 +785,7 @@ async fn replies_to_commands_beside_a_stream_do_not_fill_memory() {
 }
 
 #[tokio::test]
-async fn what_is_not_of_the_protocol_ends_its_connection_alone() {
+async fn violations_of_the_protocol_end_their_connection_alone() {
     for on in BOTH {
         let server = start_with(on, |_| ()).await;
         let mut bystander = server.connected().await;

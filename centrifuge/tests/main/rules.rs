@@ -29,7 +29,7 @@ fn subscribe(world: &mut World, more: &Value) -> Value {
 }
 
 #[test]
-fn what_breaks_the_protocol_ends_the_connection_for_good() {
+fn violations_of_the_protocol_end_the_connection_for_good() {
     for text in [
         "",
         "x",
@@ -302,7 +302,7 @@ fn a_client_subscribes_once_and_to_so_many_channels() {
 }
 
 #[test]
-fn what_was_missed_is_in_the_reply_with_the_requested_offset() {
+fn missed_publications_are_in_the_reply_with_the_requested_offset() {
     let mut world = World::connected(options());
     let fresh = subscribe(&mut world, &json!({}))["subscribe"].clone();
     assert_eq!(fresh["offset"], Value::Null, "0");
@@ -330,7 +330,7 @@ fn what_was_missed_is_in_the_reply_with_the_requested_offset() {
 }
 
 #[test]
-fn what_cannot_be_recovered_has_no_publications_and_the_current_offset() {
+fn failed_recovery_has_no_publications_and_the_current_offset() {
     let mut world = World::connected(options());
     let epoch = subscribe(&mut world, &json!({}))["subscribe"]["epoch"].clone();
     for number in 1..=9 {
@@ -705,7 +705,7 @@ fn nothing_precedes_the_reply_to_connect() {
 }
 
 #[test]
-fn who_has_no_user_may_do_what_an_option_of_its_own_says() {
+fn clients_without_a_user_have_an_option_of_their_own() {
     for (user, anonymous) in [("ada", false), ("", false), ("", true)] {
         for access in [Access::Clients, Access::Subscribers] {
             let mut namespace = Namespace::default()

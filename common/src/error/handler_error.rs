@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_it_was_made_of_is_found() {
+    fn its_source_is_found() {
         let error = HandlerError::from(Outer(io::ErrorKind::NotFound.into()));
         assert_eq!(
             error.find().map(io::Error::kind),

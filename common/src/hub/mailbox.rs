@@ -259,7 +259,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_connection_in_groups_keeps_is_small() {
+    fn a_connection_in_groups_is_small() {
         assert!(size_of::<HubAttachment>() <= 56);
     }
 }

@@ -148,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_threads_count_is_added_up() {
+    fn counters_of_threads_are_added_up() {
         let tally = ServerCounters::default();
         std::thread::scope(|scope| {
             for _ in 0..2 * CELLS {

@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_sender_was_told_before_the_end_was_known_is_that_end() {
+    fn an_error_told_to_a_sender_before_the_end_is_known_names_that_end() {
         let mut ending = Ending::default();
         let early = |ending: &Ending| {
             let met = |cause| {

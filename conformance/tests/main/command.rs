@@ -26,7 +26,7 @@ fn nothing_that_listens_is_said_at_once_in_one_line_with_exit_code_2() {
 }
 
 #[test]
-fn what_cannot_be_run_is_exit_code_2() {
+fn runs_that_cannot_start_exit_with_2() {
     for arguments in [
         &["test", "http:/x"][..],
         &["explain", "99.9"],

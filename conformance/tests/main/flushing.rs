@@ -71,7 +71,7 @@ impl AsyncRead for Buffered {
 }
 
 #[test]
-fn what_a_stream_buffers_is_flushed_until_it_is_sent() {
+fn the_buffer_of_a_stream_is_flushed_until_it_is_sent() {
     for peer in [Peer::Server, Peer::Client] {
         let cases = cases::all();
         let large = cases.iter().find(|case| case.id == "26.3.1").unwrap();

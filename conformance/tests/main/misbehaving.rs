@@ -204,7 +204,7 @@ fn floods_are_bounded_in_memory() {
 }
 
 #[test]
-fn what_a_peer_sends_slowly_for_ever_ends_with_the_time_of_the_case() {
+fn a_peer_that_sends_slowly_for_ever_ends_with_the_time_of_the_case() {
     let drip = |mut stream: TcpStream| {
         if open(&mut stream) {
             let _ = stream.write_all(&[0x81, 126, 0xff, 0xff]);

@@ -373,7 +373,7 @@ fn a_baseline_of_the_classic_suite_is_read() {
 }
 
 #[test]
-fn what_is_no_baseline_is_refused() {
+fn a_file_that_is_no_baseline_is_refused() {
     for text in ["", "[]", "{\"a\": 1}", "{\"a\": {\"1.1.1\": {}}}"] {
         let error = Baseline::parse(text).unwrap_err();
         assert!(matches!(error, BaselineError::Json(_)), "{text}: {error}");

@@ -24,7 +24,7 @@ fn drain(mut stream: TcpStream) {
 }
 
 #[test]
-fn what_is_no_websocket_server_is_named_before_any_case_is_run() {
+fn a_url_without_a_websocket_server_fails_before_any_case() {
     let http = |answer: &'static [u8]| {
         Threads::serve(move |_, mut stream| {
             let _ = stream.write_all(answer);
@@ -146,7 +146,7 @@ fn a_server_that_never_ends_tcp_is_waited_for_a_few_times_only() {
 }
 
 #[test]
-fn what_a_baseline_does_not_know_is_new_and_fails() {
+fn cases_that_a_baseline_lacks_are_new_and_fail() {
     let server = Threads::echo();
     let dir = scratch("running-baseline");
     let dir = dir.to_str().unwrap();
@@ -415,7 +415,7 @@ fn a_client_is_started_and_the_run_ends_with_it() {
 }
 
 #[test]
-fn what_cannot_be_written_or_matches_nothing_is_said_before_the_run() {
+fn unwritable_reports_and_empty_selections_fail_before_the_run() {
     let file = scratch("running-file");
     std::fs::write(&file, "").unwrap();
     let under = file.join("reports");

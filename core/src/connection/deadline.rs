@@ -373,7 +373,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_linux_tells_of_a_peer_is_read_where_it_stands() {
+    fn fields_of_tcp_info_are_read_at_their_offsets() {
         let mut info = [0; TCP_INFO];
         info[120..128].copy_from_slice(&7_000_000_000_u64.to_ne_bytes());
         let read = |info: &[u8; TCP_INFO]| SendProgress::from_tcp_info(info).unwrap();

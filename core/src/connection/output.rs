@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_taken_is_in_order_and_counts_until_it_is_written() {
+    fn output_is_in_order_and_counts_until_it_is_written() {
         let (mut output, mut want) = (Output::default(), Vec::new());
         for round in 0..20u8 {
             let small = alloc::vec![round; 3_000 * usize::from(round)];
@@ -357,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shut_takes_nothing_and_stays_shut() {
+    fn output_that_is_shut_takes_nothing_and_stays_shut() {
         let mut output = Output::default();
         output.append(|out| out.push(1));
         output.shut();

@@ -442,7 +442,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read() {
+    fn written_headers_are_read() {
         for length in [0, 1, 125, 126, 127, 65535, 65536, 1 << 40, u64::MAX >> 1] {
             for mask in [None, Some([1, 2, 3, 4])] {
                 let header = Header {

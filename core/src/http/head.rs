@@ -364,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_long_head_does_not_depend_on_the_parts() {
+    fn the_error_of_a_long_head_does_not_depend_on_its_splits() {
         let limits = Limits {
             head: 20,
             ..Limits::default()

@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_split_the_head_is_misuse() {
+    fn values_that_would_split_the_head_are_misuse() {
         let mut out = Vec::new();
         assert_eq!(
             Response::new(403).with("X", "a\r\nB: c").write(&mut out),

@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_url_is_told_why() {
+    fn invalid_urls_have_reasons() {
         for (url, want) in [
             (" ", "it is blank"),
             ("a.example/x", "it begins with neither ws:// nor wss://"),

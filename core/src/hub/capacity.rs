@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_used_again_and_again_is_kept_and_what_was_once_is_not() {
+    fn capacity_in_steady_use_is_kept_and_a_single_peak_is_not() {
         let mut peak = CapacityTracker::default();
         let round = |peak: &mut CapacityTracker, length: usize| {
             peak.see(length);

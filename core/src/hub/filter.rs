@@ -328,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn what_mqtt_says_of_filters_and_topics() {
+    fn filters_and_topics_of_the_mqtt_specification() {
         let cases: &[(&str, &str, &[&str], &[&str])] = &[
             (
                 "4.7.1.2 # is any number of levels, none included",
@@ -449,7 +449,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_filter() {
+    fn invalid_filters() {
         let (long, longer) = ("x".repeat(255), "é".repeat(128));
         let cases: &[(&str, Option<FilterError>)] = &[
             ("", Some(FilterError::Empty)),

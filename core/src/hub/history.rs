@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_old_goes_at_its_moment() {
+    fn publications_expire_at_their_moment() {
         let mut history = History::default();
         history.push(&OPTIONS, publication(1, 1));
         history.push(&OPTIONS, publication(5, 1));

@@ -443,7 +443,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_asked() {
+    fn requests_of_every_kind() {
         let request = |host: &str| {
             let mut socks = Socks5::new(host, 258, None)?;
             socks.written(3);

@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked() {
+    fn requests_to_proxies() {
         const PLAIN: &str = "CONNECT a.example:443 HTTP/1.1\r\nHost: a.example:443\r\n\r\n";
         assert_eq!(ask("a.example", None).as_deref(), Ok(PLAIN));
         let with = ask("::1", Some(("Aladdin", "open sesame"))).unwrap();
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_answered() {
+    fn answers_of_proxies() {
         let limits = Limits {
             head: 100,
             headers: 2,

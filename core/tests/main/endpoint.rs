@@ -229,7 +229,7 @@ fn a_whole_life() {
 }
 
 #[test]
-fn who_is_refused_gets_the_answer_and_is_not_listened_to() {
+fn a_refused_client_gets_the_answer_and_its_input_is_ignored() {
     let wrong = String::from_utf8_lossy(HEAD).replace("13", "12");
     let cases: [(&[u8], fn(&mut Endpoint, Instant, &Request), Got, &str); 3] = [
         (
@@ -308,7 +308,7 @@ fn a_request_comes_in_time_and_is_decided_on_in_time() {
 }
 
 #[test]
-fn what_follows_a_request_waits_for_the_decision() {
+fn bytes_behind_a_request_wait_for_the_decision() {
     let mut server = End::server(&config());
     server.decide = think;
     let mut bytes = HEAD.to_vec();
@@ -457,7 +457,7 @@ fn a_failed_write_ends_writing_alone() {
 }
 
 #[test]
-fn who_says_nothing_does_nothing_wrong() {
+fn a_silent_peer_breaks_no_rule() {
     let mut server = End::server(&config());
     assert_eq!(server.end(), []);
     assert_eq!(server.endpoint.transport_action(), TransportAction::Drop);

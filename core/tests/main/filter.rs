@@ -86,7 +86,7 @@ fn breadth(filter: &str) -> Vec<(u8, String)> {
 
 proptest! {
     #[test]
-    fn what_parses_is_what_is_a_filter(text in "[ab+#/\u{0}\u{85}]{0,6}|[a/]{250,260}|\\PC{0,20}") {
+    fn exactly_the_filters_parse(text in "[ab+#/\u{0}\u{85}]{0,6}|[a/]{250,260}|\\PC{0,20}") {
         let parsed = text.parse::<Filter>();
         prop_assert_eq!(parsed.is_ok(), is_filter(&text), "{:?}", parsed);
         match parsed {

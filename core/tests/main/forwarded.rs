@@ -18,7 +18,7 @@ fn found(peer: &str, headers: TrustedHeaders, fields: &[(&str, &str)]) -> String
 }
 
 #[test]
-fn who_it_was() {
+fn the_client_behind_proxies() {
     const F: &str = "Forwarded";
     const X: &str = "X-Forwarded-For";
     const XP: &str = "X-Forwarded-Proto";

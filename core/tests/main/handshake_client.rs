@@ -470,7 +470,7 @@ fn another_answer_than_101_is_told_with_status_fields_and_bounded_body() {
 }
 
 #[test]
-fn who_gives_up_on_a_body_is_told_the_refusal() {
+fn a_client_that_gives_up_on_a_body_returns_the_refusal() {
     let head = "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic\r\n";
     for (rest, want) in [
         ("Content-Length: 9\r\n\r\n", ""),

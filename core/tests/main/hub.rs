@@ -621,7 +621,7 @@ fn a_slow_member_is_closed_and_the_others_lose_nothing() {
 }
 
 #[test]
-fn who_is_behind_together_with_all_others_is_not_slow_while_it_takes_something() {
+fn a_member_behind_with_all_others_is_not_slow_while_it_takes_something() {
     for alone in [false, true] {
         let options = HubOptions::default().queue_limits(small(8, 1 << 20));
         let mut world = World::new(1, options);
@@ -812,7 +812,7 @@ fn the_budget_counts_bytes_too_and_one_long_message_may_wait_alone() {
 }
 
 #[test]
-fn what_has_waited_too_long_is_dropped_or_closes_as_the_policy_says() {
+fn messages_that_waited_too_long_are_dropped_or_close_by_policy() {
     for (overflow, closes) in [
         (SlowConsumerPolicy::Close, true),
         (SlowConsumerPolicy::DropOldest, false),
@@ -834,7 +834,7 @@ fn what_has_waited_too_long_is_dropped_or_closes_as_the_policy_says() {
 }
 
 #[test]
-fn what_may_not_wait_at_all_waits_for_a_turn_and_is_looked_at_once_a_millisecond_at_most() {
+fn messages_that_may_not_wait_wait_for_a_turn_and_are_checked_once_a_millisecond() {
     let limits = |age, stall| QueueLimits {
         age,
         stall,
@@ -873,7 +873,7 @@ fn what_may_not_wait_at_all_waits_for_a_turn_and_is_looked_at_once_a_millisecond
 }
 
 #[test]
-fn who_takes_nothing_at_all_is_closed_whatever_the_policy() {
+fn a_member_that_takes_nothing_is_closed_by_any_policy() {
     let mut world = crowded(SlowConsumerPolicy::DropOldest);
     let id = world.open(0);
     world.join(id, "lobby");
@@ -991,7 +991,7 @@ fn an_idle_client_can_recover_since_it_was_given_its_position_at_the_join() {
 }
 
 #[test]
-fn what_is_published_while_a_member_recovers_comes_once_and_in_order() {
+fn publications_during_a_recovery_come_once_and_in_order() {
     let mut world = World::one(history());
     let stays = world.open(0);
     let position = world.join(stays, "lobby").position.unwrap();
@@ -1194,7 +1194,7 @@ fn ids_of_messages_are_remembered_up_to_a_bound_and_one_more_is_refused() {
 }
 
 #[test]
-fn what_is_sent_to_a_user_and_lost_comes_from_the_inbox_or_is_told() {
+fn lost_messages_to_a_user_come_from_the_inbox_or_are_reported() {
     for has_inbox in [true, false] {
         let notices = |notice: &Notice| match notice {
             Notice::UserGap { user, count } => Some(format!("{user} lost {count:?}").into()),
@@ -1311,7 +1311,7 @@ fn presence_is_of_users_until_their_last_connection_is_gone_and_the_grace_is_ove
 }
 
 #[test]
-fn who_recovers_is_not_told_of_its_own_presence() {
+fn a_recovering_member_is_not_told_of_its_own_presence() {
     let notices = |notice: &Notice| match notice {
         Notice::Presence(change) => Some(format!("{} are here", change.count).into()),
         _ => None,
@@ -1367,7 +1367,7 @@ fn presence_changes_carry_versions_so_that_a_snapshot_and_changes_fit() {
 }
 
 #[test]
-fn who_was_present_on_a_node_that_crashed_is_gone_in_one_step_when_its_lease_ends() {
+fn users_of_a_crashed_node_leave_in_one_step_when_its_lease_ends() {
     let options = HubOptions {
         lease: Some(Duration::from_secs(15)),
         ..HubOptions::default()

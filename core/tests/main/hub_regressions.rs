@@ -154,7 +154,7 @@ fn user(name: &str) -> ChannelOptions {
 }
 
 #[test]
-fn nobody_is_told_of_the_group_that_holds_the_channels_of_a_user() {
+fn the_group_of_a_users_channels_has_no_presence_changes() {
     let mut cluster = Cluster::new(1, HubOptions::default());
     let id = cluster.open(0, user("ada"));
     cluster.hubs[0].closed(cluster.now, id);
@@ -163,7 +163,7 @@ fn nobody_is_told_of_the_group_that_holds_the_channels_of_a_user() {
 }
 
 #[test]
-fn who_went_while_the_link_was_broken_is_not_present_when_it_is_there_again() {
+fn users_that_left_while_the_link_was_broken_are_gone_when_it_is_back() {
     let members = GroupOptions::default().presence(PresenceMode::members());
     let mut cluster = Cluster::new(2, HubOptions::default().groups(members));
     let (ada, bob) = (cluster.open(0, user("ada")), cluster.open(0, user("bob")));
@@ -179,7 +179,7 @@ fn who_went_while_the_link_was_broken_is_not_present_when_it_is_there_again() {
 }
 
 #[test]
-fn what_ages_out_as_something_is_published_is_not_counted_as_held() {
+fn publications_that_expire_during_a_publish_are_not_counted_as_held() {
     let history = GroupOptions::default().history(HistoryOptions::default());
     let mut cluster = Cluster::new(1, HubOptions::default().groups(history));
     cluster.publish(0, "room", "one", PublishOptions::default());
@@ -272,7 +272,7 @@ fn a_message_without_a_number_does_not_overtake_the_loss_before_it() {
 }
 
 #[test]
-fn whoever_watches_misses_nothing_while_somebody_joins() {
+fn a_watcher_misses_nothing_while_a_member_joins() {
     let mut cluster = Cluster::new(1, HubOptions::default());
     let (ada, bob) = (
         cluster.open(0, ChannelOptions::default()),
@@ -392,7 +392,7 @@ fn nothing_is_heard_of_a_node_that_said_goodbye() {
 }
 
 #[test]
-fn what_was_dropped_is_told_where_it_was_and_not_before_what_came_earlier() {
+fn drops_are_reported_in_their_place_behind_earlier_messages() {
     let words = |notice: &Notice| match notice {
         Notice::Skipped { count, .. } => Some(format!("skipped {count}").into()),
         _ => None,
@@ -465,7 +465,7 @@ fn only_the_first_member_is_told_that_it_is_the_first() {
 }
 
 #[test]
-fn what_is_sent_to_a_user_is_wrapped_and_kept_by_no_rule() {
+fn messages_to_a_user_follow_no_groups_envelope_or_history() {
     let group = GroupOptions::default().history(HistoryOptions::default());
     let group = group.envelope(|publication| format!("in {}", publication.group).into());
     let options = HubOptions::default().groups(group.clone());

@@ -117,7 +117,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_not_dropped_keeps_to_the_rate(
+    fn passed_messages_keep_to_the_rate(
         amount in 1..50u64, burst in 1..50u64,
         messages in vec((0..100_000u64, 0..60u64), 1..200),
     ) {

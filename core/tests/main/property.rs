@@ -118,7 +118,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
-    fn what_is_sent_is_received(acts in vec(act(), 0..12), server in any::<bool>(), agreed in agreed(), seed in any::<u64>()) {
+    fn sent_messages_are_received(acts in vec(act(), 0..12), server in any::<bool>(), agreed in agreed(), seed in any::<u64>()) {
         let mut sender = End::new(!server, config(), agreed.map(mirrored));
         let mut receiver = End::new(server, config(), agreed);
         let want: Vec<Got> = acts.iter().map(|act| perform(&mut sender, act)).collect();

@@ -277,7 +277,7 @@ fn one_name_for_two_custom_converters_at_one_place_is_a_conflict() {
 }
 
 #[test]
-fn what_is_wrong_with_a_pattern_is_said_when_the_router_is_built() {
+fn pattern_errors_are_returned_when_the_router_is_built() {
     use PatternError::*;
     let cases = [
         ("a", NoSlash),

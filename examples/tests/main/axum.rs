@@ -370,7 +370,7 @@ async fn visit(url: &str, handle: &ServerHandle) {
 }
 
 #[tokio::test]
-async fn the_same_routes_serve_our_sockets_axum_and_hyper() {
+async fn one_router_serves_our_sockets_axum_and_hyper() {
     // Ours.
     let mut server = Server::bind("127.0.0.1:0").await.unwrap();
     let url = format!("ws://{}", server.local_addr().unwrap());

@@ -102,7 +102,7 @@ async fn people_join_talk_and_leave() {
 }
 
 #[tokio::test]
-async fn who_comes_back_gets_what_he_missed_once_and_in_order() {
+async fn a_returning_client_gets_missed_messages_once_and_in_order() {
     for runtime in ["tokio", "smol", "mio"] {
         let (_running, url) = chat(runtime);
         let (mut ada, welcome) = join(&url, "lobby", "ada").await;
@@ -154,7 +154,7 @@ async fn who_comes_back_gets_what_he_missed_once_and_in_order() {
 }
 
 #[tokio::test]
-async fn what_is_said_twice_with_one_id_is_published_once() {
+async fn a_message_repeated_with_its_id_is_published_once() {
     for runtime in ["tokio", "smol", "mio"] {
         let (_running, url) = chat(runtime);
         let (mut ada, _) = join(&url, "lobby", "ada").await;

@@ -5,7 +5,7 @@ use sansws_tokio::{ConnectOptions, Error, connect};
 use serde_json::json;
 
 #[tokio::test]
-async fn who_logs_in_may_come_and_renew_or_is_sent_away() {
+async fn logged_in_users_may_connect_and_renew_and_others_are_refused() {
     for runtime in RUNTIMES {
         let program = env!("CARGO_BIN_EXE_auth");
         let (_running, url) = listening(
@@ -52,7 +52,7 @@ async fn who_logs_in_may_come_and_renew_or_is_sent_away() {
 }
 
 #[tokio::test]
-async fn who_sends_too_much_is_delayed_dropped_or_sent_away() {
+async fn clients_beyond_the_rate_are_delayed_dropped_or_closed() {
     for runtime in RUNTIMES {
         let (_running, url) = start(env!("CARGO_BIN_EXE_rate-limit"), runtime);
         let mut delayed = Client::connect(&format!("{url}/delay")).await;

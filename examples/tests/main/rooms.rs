@@ -88,7 +88,7 @@ async fn people_join_say_list_and_leave() {
 }
 
 #[tokio::test]
-async fn what_is_refused_is_told_and_what_is_no_command_ends_the_connection() {
+async fn refusals_are_told_and_unknown_commands_end_the_connection() {
     for runtime in RUNTIMES {
         let (_running, url) = start(env!("CARGO_BIN_EXE_rooms"), runtime);
         let refused = sansws_tokio::connect(&format!("{url}/"), ConnectOptions::default()).await;

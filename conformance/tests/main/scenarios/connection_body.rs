@@ -445,7 +445,7 @@ async fn attentive(upgrade: Upgrade) -> Result {
 }
 
 #[test]
-fn who_asks_for_control_frames_sees_them_and_the_round_trip_is_known() {
+fn control_frames_are_shown_on_request_and_the_round_trip_is_known() {
     use ws::SocketEvent::{Message, Pong};
     runtime::block_on(async {
         let off = ws::Config {

@@ -262,7 +262,7 @@ fn an_address_of_a_proxy_that_does_not_answer_does_not_keep_from_the_next_one() 
 }
 
 #[test]
-fn what_arrived_before_a_broken_record_is_received() {
+fn messages_before_a_broken_record_are_received() {
     let certs = Certs::new();
     let peer = Peer::breaks_off(server_tls(&certs), b"\x81\x0alast words");
     let url = format!("wss://localhost:{}/", peer.port);

@@ -140,7 +140,7 @@ async fn fails_early(upgrade: Upgrade) -> Result {
 }
 
 #[test]
-fn what_the_application_does_wrong_is_told_by_its_code_alone_and_counted() {
+fn faults_of_the_application_show_only_as_a_code_and_are_counted() {
     runtime::block_on(async {
         let (behind, _behind) = start(Router::new().route("/upstream/{what}", upstream)).await;
         let router = Router::new()
@@ -222,7 +222,7 @@ impl Endpoint<Wire> for Texts {
 }
 
 #[test]
-fn what_the_peer_does_is_no_failure_of_the_application() {
+fn acts_of_the_peer_are_no_failures_of_the_application() {
     runtime::block_on(async {
         let router = Router::new()
             .route("/listens/{how}", listens)

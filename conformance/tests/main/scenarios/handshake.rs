@@ -12,7 +12,7 @@ use crate::support::runtime::Runtime;
 use crate::support::side::{Options, Side, against};
 
 crate::support::each_server!(headers, subprotocols, reject, redirect);
-crate::support::every_runtime!(nobody_listens, misuse);
+crate::support::every_runtime!(connecting_to_a_closed_port_fails, misuse);
 
 fn headers<R: Runtime>(side: Side) {
     against::<R>(side, &Options::default(), async |server| {
@@ -103,7 +103,7 @@ fn redirect<R: Runtime>(side: Side) {
     });
 }
 
-fn nobody_listens<R: Runtime>() {
+fn connecting_to_a_closed_port_fails<R: Runtime>() {
     // A port that was free a moment ago.
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = listener.local_addr().unwrap().port();

@@ -389,7 +389,7 @@ async fn within_a_moment<R>(work: impl Future<Output = R>) -> Result<R, ()> {
 }
 
 #[test]
-fn what_a_client_sends_leaves_however_much_it_did_in_one_turn() {
+fn messages_of_a_client_leave_however_many_it_sends_in_one_turn() {
     async fn count(upgrade: Upgrade, counted: Arc<std::sync::atomic::AtomicUsize>) -> Result {
         let mut socket = upgrade.accept().await?;
         while socket.receive().await?.is_some() {

@@ -133,7 +133,7 @@ async fn whole_burst(mut socket: WebSocket) {
 }
 
 /// What a hub says after a burst that everybody received.
-fn nobody_was_slow(hub: &Hub, members: usize) {
+fn no_member_was_slow(hub: &Hub, members: usize) {
     let hub = hub.metrics().hub;
     assert_eq!(hub.counters.closed_slow, 0, "{hub:?}");
     assert_eq!(hub.dropped() + hub.counters.discarded, 0, "{hub:?}");
@@ -157,7 +157,7 @@ async fn burst(hub: &Hub, router: Router, members: usize, start_it: impl AsyncFn
     for wait in waiting {
         wait.recv().await.unwrap();
     }
-    nobody_was_slow(hub, members);
+    no_member_was_slow(hub, members);
 }
 
 #[test]
@@ -209,7 +209,7 @@ async fn speaker(upgrade: Upgrade) -> Result {
 }
 
 #[test]
-fn what_a_client_sends_before_its_close_is_published_to_the_last() {
+fn messages_before_a_clients_close_are_all_published() {
     for count in [0, 1, 3_000] {
         let hub = Hub::new();
         let router = rooms(&hub).route("/speak", speaker);
@@ -290,13 +290,13 @@ fn ten_thousand_messages_at_once_close_nobody_on_several_threads() {
             wait.recv().await.unwrap();
         }
     });
-    nobody_was_slow(&hub, 20);
+    no_member_was_slow(&hub, 20);
     drop(door);
     serving.join().unwrap().unwrap();
 }
 
 #[test]
-fn who_does_not_read_is_closed_within_the_limits_and_holds_up_nobody() {
+fn a_client_that_does_not_read_is_closed_and_holds_up_no_other() {
     let options = HubOptions::default().queue_limits(QueueLimits {
         bytes: 256 << 10,
         ..QueueLimits::default()
@@ -441,7 +441,7 @@ fn presence_shows_what_was_said_last_and_who_leaves_is_gone_at_once() {
 }
 
 #[test]
-fn what_is_excluded_stays_so_after_a_reconnect_and_what_is_sent_in_order_comes_behind() {
+fn exclusion_survives_a_reconnect_and_ordered_messages_follow() {
     let options = GroupOptions::default().history(HistoryOptions::default());
     let hub = Hub::with_options(HubOptions::default().groups(options));
     runtime::block_on(async {

@@ -222,7 +222,7 @@ fn each_client_comes_back_alike() {
 
 /// The hook reads two messages and meets the end in between; what was queued before is not given to that connection.
 #[test]
-fn what_is_queued_waits_when_a_hook_has_met_the_end() {
+fn queued_messages_wait_when_a_hook_has_met_the_end() {
     let tls = sansws_async::tls::server(Certs::new().identity("server"), None).unwrap();
     for adapter in [Adapter::Tokio, Adapter::Smol, Adapter::Std] {
         let (sender, heard) = std::sync::mpsc::channel();

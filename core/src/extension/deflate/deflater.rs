@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn what_we_compress_is_as_in_the_examples() {
+    fn compressed_messages_equal_the_examples() {
         let (mut deflater, mut out) = (Deflater::new(6, 15, Context::Bytes(4096)), Vec::new());
         deflater.message(b"Hello", &mut out);
         assert_eq!(out, b"\xf2\x48\xcd\xc9\xc9\x07\x00");
