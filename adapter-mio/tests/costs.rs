@@ -1,4 +1,4 @@
-//! What a message costs in allocations, and what a callback costs in time: the one is nothing, the other is logged.
+//! Allocations of a message: there are none. The time of slow callbacks: it is logged.
 
 #[expect(dead_code, reason = "the tests of behaviour use all of it")]
 mod support;

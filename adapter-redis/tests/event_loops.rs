@@ -164,7 +164,7 @@ fn members_of_two_servers_see_one_order_and_recover_on_the_other() {
     let heard: Vec<String> = (0..2 * EACH).map(|_| text(&mut near)).collect();
     let also: Vec<String> = (0..2 * EACH).map(|_| text(&mut far)).collect();
     assert_eq!(heard, also);
-    // Who comes back to the other server gets what it missed.
+    // A client that comes back to the other server gets the messages that it missed.
     drop(near);
     let since = first.split(' ').next().unwrap();
     let (mut back, first) = two.enter(&format!("lobby?since={since}"));

@@ -1,4 +1,4 @@
-//! What a machine must do, each in a sentence; most are what the simulation found.
+//! The rules of a machine, one in each test; the simulation found most of them.
 //! Two processes and a Redis in memory; what is on its way can be held up.
 
 #[expect(dead_code, reason = "the simulation asks for more")]

@@ -26,7 +26,7 @@ const GROUPS: usize = 8;
 /// The number of publications in flight.
 const AT_ONCE: usize = 2_000;
 
-/// What a member of all groups has received.
+/// The messages that a member of all groups has received.
 #[derive(Default)]
 struct Seen {
     groups: BTreeMap<String, Group>,
@@ -542,7 +542,7 @@ fn users_that_come_and_go_while_redis_refuses_are_announced_later() {
             let told = tokio::time::timeout(Duration::from_secs(40), next).await;
             told.expect("a change of presence is told");
         };
-        // What a step writes first is refused, or a later part of it, or to publish the change.
+        // The first write of a step is refused, or a later one, or publishing the change.
         for word in ["sadd", "hset", "publish"] {
             let before = refuse(word);
             let options = ChannelOptions {
@@ -565,7 +565,7 @@ fn users_that_come_and_go_while_redis_refuses_are_announced_later() {
             told(|change| change == "-ada").await;
             assert_eq!(count().await, 0, "{word}");
         }
-        // Who leaves frees memory: that is not refused for want of it.
+        // Leaving frees memory, so it is not refused for lack of it.
         let options = ChannelOptions {
             user: Some("ada".into()),
             ..ChannelOptions::default()

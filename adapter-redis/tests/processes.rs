@@ -57,7 +57,7 @@ async fn crowd(nodes: &[Node]) -> Crowd {
     crowd
 }
 
-/// What carries: one server, or a cluster of three.
+/// The Redis below: one server, or a cluster of three.
 enum Carrier {
     One(Server),
     Three(Cluster),
@@ -159,7 +159,7 @@ async fn each_loss_is_reported(mut carrier: Carrier, least: usize) {
     carrier.cut();
     crowd.published(300).await;
     println!("  after CLIENT KILL: {}", crowd.report());
-    // What was known of groups is lost: numbers begin anew, and all are told.
+    // The state of groups is lost: offsets begin anew, and all members are told.
     let before = crowd.seen.gaps.load(Ordering::Relaxed);
     carrier.last().restart();
     crowd.published(300).await;
@@ -263,7 +263,7 @@ async fn servers_are_replaced(mut carrier: Carrier) {
     assert_eq!(seen.gaps.load(Ordering::Relaxed), 0);
     assert_eq!(seen.incomplete.load(Ordering::Relaxed), 0);
     assert!(seen.recovered.load(Ordering::Relaxed) >= (CLIENTS / 2) as u64);
-    // Nobody is present whose server has gone.
+    // No user of a server that has gone is present.
     assert_eq!(carrier.cli(&["ZCARD", "nodes:{registry}:dead"]), "0");
     assert_eq!(carrier.cli(&["ZCARD", "nodes:{registry}:seats"]), "5");
 }

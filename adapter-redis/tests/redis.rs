@@ -218,7 +218,7 @@ async fn text(socket: &mut WebSocket) -> String {
     soon(socket.receive_text()).await.unwrap().unwrap()
 }
 
-/// What a room said first: the id of the channel, the position, how recovery went.
+/// The first message of a room: the id of the channel, the position, the result of recovery.
 async fn said(socket: &mut WebSocket) -> (ChannelId, Position, String) {
     let said = text(socket).await;
     let mut words = said.splitn(3, ' ');
@@ -263,7 +263,7 @@ async fn members_on_other_servers_receive_in_one_order_unless_excluded() {
     ada.send_text("from ada").await.unwrap();
     assert_eq!(text(&mut bob).await, "from ada");
     bob.send_text("from bob").await.unwrap();
-    // What ada said herself does not come to her, though it crossed and came back.
+    // Ada's own message does not come back to her, though it went through Redis.
     assert_eq!(text(&mut ada).await, "from bob");
     let position = publish(&one.hub, "lobby", "to all").await;
     assert_eq!(
@@ -686,7 +686,7 @@ async fn a_user_of_redis_needs_some_rights_and_the_reason_names_those_that_are_m
             "does not allow its user XTRIM, PUBLISH on keys and channels that begin with `test:`",
         ),
         (&RULES, "does not allow its user INFO on"),
-        // Those of groups alone: watchers and other nodes would be told of nothing.
+        // Only subscriptions of groups are cut: watchers and other nodes would be told of nothing.
         (
             &["~test:*", "&test:{*", "+@all"],
             "the channels `test:[0000000000000000]`, `test:[watch]`, `test:[control]`, `test:[presence]`: it needs all that begin with `test:`",
@@ -1052,7 +1052,7 @@ async fn a_replica_takes_the_place_of_a_master_and_members_are_told_that_somethi
     .await;
     let after = publish(&other.hub, "lobby", "after").await;
     assert_eq!(text(&mut ada).await, "after");
-    // What the replica has is kept, and numbers go on in another epoch.
+    // The replica's data is kept, and offsets go on in another epoch.
     assert_eq!(after.offset, before.offset + 1);
     assert_ne!(after.epoch, before.epoch);
     let kept = soon(one.hub.history("lobby", 10)).await.unwrap();

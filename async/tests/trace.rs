@@ -1,4 +1,4 @@
-//! What is told to `tracing`: fields as OpenTelemetry names them, and those of `docs/monitoring.md`.
+//! Spans and events of `tracing`: fields as OpenTelemetry names them, and those of `docs/monitoring.md`.
 
 mod support {
     pub mod app;
@@ -42,7 +42,7 @@ fn with_subscriber<R>(
     tracing::subscriber::with_default(subscriber, work)
 }
 
-/// What was told: the fields of spans by their number, and of events.
+/// The fields of spans by their number, and of events.
 #[derive(Clone, Default)]
 struct Told(Arc<Mutex<(BTreeMap<u64, Fields>, Vec<Fields>)>>);
 
@@ -118,7 +118,7 @@ async fn speaks(upgrade: Up) -> Result {
     Ok(())
 }
 
-/// What is told while a test runs.
+/// The spans and events while a test runs.
 fn told(
     serve: impl FnOnce(Routes) -> TestServer,
     test: impl AsyncFnOnce(TestServer) -> Result,

@@ -1,4 +1,4 @@
-//! What a second signal does to a server that drains. Alone in its process: signals are for all of it.
+//! The effect of a second signal on a server that drains. Alone in its process: signals are for all of it.
 #![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test fails by a panic")]
 

@@ -1,4 +1,4 @@
-//! What a publication costs in allocations, however many receive it.
+//! The allocations of a publication, however many members receive it.
 
 use std::alloc::System;
 use std::sync::Arc;
@@ -81,7 +81,7 @@ fn a_publication_to_ten_thousand_members_allocates_no_more_than_one_to_ten_and_w
     let mut counts = Vec::new();
     for members in [10, 10_000] {
         let mut world = World::new(members);
-        // What all channels share grows to its size.
+        // Memory that all channels share grows to its size.
         for _ in 0..4 {
             world.publish();
         }

@@ -190,7 +190,7 @@ fn missing_or_wrong_arguments_are_named() {
     assert!(!output.status.success());
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("apt-get install redis-server"), "{said}");
-    // Somebody else listens there.
+    // Another process listens there.
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let output = Command::new(env!("CARGO_BIN_EXE_cluster"))
@@ -200,7 +200,7 @@ fn missing_or_wrong_arguments_are_named() {
     assert!(!output.status.success());
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains(&address) && said.contains("in use"), "{said}");
-    // What a node says is said.
+    // The output of a node is passed on.
     let output = Command::new(env!("CARGO_BIN_EXE_cluster"))
         .args(["--listen", "127.0.0.1:0", "--redis", "nonsense"])
         .output()

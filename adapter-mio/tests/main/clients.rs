@@ -18,7 +18,7 @@ use sansws_std::connect;
 
 use crate::support::{Running, echo};
 
-/// What happened to a client.
+/// An event of a client.
 #[derive(Debug)]
 enum Told {
     Open(Option<String>),

@@ -84,7 +84,7 @@ fn members_with_and_without_compression_receive_the_same_and_it_is_compressed_on
         for socket in &mut sockets {
             assert_eq!(text(socket), message);
         }
-        // What each connection compresses by itself comes between.
+        // Messages that each connection compresses by itself come between.
         for socket in &mut sockets {
             socket.send_text(format!("own {round} {long}")).unwrap();
             assert!(text(socket).starts_with("own"));
@@ -374,7 +374,7 @@ fn whole_burst(mut socket: WebSocket) -> thread::JoinHandle<WebSocket> {
     })
 }
 
-/// What a hub says after a burst that everybody received.
+/// Checks the hub's counters after a burst that every member received.
 fn no_member_was_slow(hub: &Hub, members: usize) {
     let hub = hub.metrics().hub;
     assert_eq!(hub.counters.closed_slow, 0, "{hub:?}");
@@ -729,7 +729,7 @@ fn connections_are_sent_to_signalled_and_moved_by_channel_or_user() {
     )
     .unwrap();
     until("it has left", || hub.count("lobby") == 0);
-    // What it subscribed to comes by its filter.
+    // Publications to which it subscribed come by its filter.
     ada.send_text("watch").unwrap();
     ada.send_text("groups").unwrap();
     assert_eq!(text(&mut ada), "");

@@ -1,4 +1,4 @@
-//! What outlives what: publications their connection, calls a panic, mail a channel; and no loop its end.
+//! Lifetimes: publications outlive their connection, calls a panic, mail a channel; and no loop outlives its end.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -370,7 +370,7 @@ fn values_of_a_request_whose_ends_panic_harm_nobody() {
         socket.send_text("still").unwrap();
         assert_eq!(text(&mut socket), "still");
     }
-    // What has not run when the loop ends is dropped with it.
+    // Tasks that have not run when the loop ends are dropped with it.
     server.remote.run(|within| {
         let brittle = Brittle;
         within.after(Duration::from_secs(3_600), move |_| drop(brittle));

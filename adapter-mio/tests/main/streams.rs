@@ -17,7 +17,7 @@ use sansws_std::{ConnectOptions, connect};
 use crate::support::Running;
 use crate::support::groups::until;
 
-/// What a test wants: the query of the request says it.
+/// The variant of a page, from the query of the request.
 struct Stage {
     tell: Sender<String>,
 }
@@ -308,7 +308,7 @@ fn messages_become_the_body_in_each_format() {
     let handle = server.handle.clone();
     server.close();
     let metrics = handle.metrics();
-    // Those of the WebSocket.
+    // The counters of the WebSocket.
     assert_eq!((metrics.messages_sent, metrics.handlers_failed), (1, 0));
 }
 

@@ -364,7 +364,7 @@ fn a_page_ends_with_its_client() {
     let (promise, (tell, told)) = (Promise::default(), channel());
     let server = pages(&promise, &tell, None);
     let mut client = std::net::TcpStream::connect(server.address).unwrap();
-    // What follows the request is read only then.
+    // Bytes behind the request are read only then.
     let requests = [get("/late", ""), get("/now", "")].concat();
     client.write_all(requests.as_bytes()).unwrap();
     assert!(ask(&server, &[&get("/now", "Connection: close\r\n")]).contains("/now"));

@@ -104,7 +104,7 @@ impl Group {
             .sum()
     }
 
-    /// What was published since a position, or all, the newest `limit` of it; what is too old goes.
+    /// Returns the publications since a position, or all, the newest `limit` of them; expired ones are dropped.
     pub fn read(
         &mut self,
         now: u64,

@@ -9,13 +9,13 @@ use sansws_redis::request::{GIVEN_UP, Incarnation, Name, Reply};
 
 #[derive(Clone, Debug, Default)]
 pub struct Incarnations {
-    /// Those that were heard of, and until when that is enough.
+    /// Nodes that were heard of, and until when that is enough.
     incarnations: BTreeMap<Incarnation, u64>,
-    /// Those that were not, and when somebody is told next.
+    /// Nodes that were not heard of, and when another node is told next.
     dead: BTreeMap<Incarnation, u64>,
-    /// Those that were cleared away, and until when that is known.
+    /// Nodes that were cleared away, and until when that is known.
     given_up: BTreeMap<Incarnation, u64>,
-    /// Those that watch filters, until then.
+    /// Nodes that watch filters, until then.
     watchers: BTreeMap<Incarnation, u64>,
     places: BTreeMap<Incarnation, BTreeSet<Name>>,
 }

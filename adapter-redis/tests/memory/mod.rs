@@ -1,5 +1,5 @@
 //! A Redis in memory: it answers requests as the scripts do, each in one step.
-//! What each request means stands in `src/request.rs`.
+//! `src/request.rs` describes each request.
 //! Knows no machine, and no clock: what time it is, it is told.
 
 mod group;
@@ -20,7 +20,7 @@ pub use room::Room;
 /// By which a connection is known.
 pub type Wire = u64;
 
-/// What goes to a connection: replies and pushes, in the order in which they happened.
+/// The output to a connection: replies and pushes, in the order in which they happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Said {
     Reply(RequestId, Result<Reply, Failure>),
@@ -91,12 +91,12 @@ impl Server {
         self.said.retain(|(to, _)| *to != wire);
     }
 
-    /// What is to be sent next.
+    /// The output that is sent next.
     pub fn poll(&mut self) -> Option<(Wire, Said)> {
         self.said.pop_front()
     }
 
-    /// What was published.
+    /// The publications.
     pub fn poll_noted(&mut self) -> Option<Noted> {
         self.noted.pop_front()
     }

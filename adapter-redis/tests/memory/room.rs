@@ -1,4 +1,4 @@
-//! Who is present in one group, as it lies in Redis.
+//! The presence of one group, as stored in Redis.
 //! Knows no connection: what is to be told is handed out.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -9,12 +9,12 @@ use std::time::Duration;
 use sansws_core::hub::Position;
 use sansws_tokio::{ConnectOptions, WebSocket, connect};
 
-/// What all clients see together.
+/// The observations of all clients.
 #[derive(Debug, Default)]
 pub struct Seen {
-    /// What stands where, by group: all must see the same.
+    /// The text at each position, by group: all clients must see equal texts.
     ledger: Mutex<BTreeMap<String, BTreeMap<(u64, u64), String>>>,
-    /// What servers said was published.
+    /// The publications that servers acknowledged.
     acknowledged: Mutex<Vec<(String, Position, String)>>,
     pub faults: Mutex<Vec<String>>,
     pub received: AtomicU64,
@@ -81,7 +81,7 @@ pub struct Crowd {
 }
 
 impl Crowd {
-    /// So many clients in so many groups, spread over the servers.
+    /// Starts `clients` clients in `groups` groups, spread over the servers.
     pub async fn enter(servers: Vec<SocketAddr>, clients: usize, groups: usize) -> Self {
         let mut crowd = Self {
             seen: Arc::default(),
@@ -278,7 +278,7 @@ async fn enter(
         loop {
             match socket.receive_text().await {
                 Ok(Some(said)) if said.starts_with("J ") => return Some((said, early)),
-                // What is replayed comes before the answer.
+                // Replayed messages come before the answer.
                 Ok(Some(said)) => early.push(said),
                 _ => return None,
             }
@@ -301,7 +301,7 @@ struct Client {
     seen: Arc<Seen>,
     servers: Servers,
     place: Arc<Mutex<Option<Position>>>,
-    /// What was reported as lost and has not been missed yet.
+    /// Number of messages reported as lost that are not accounted for yet.
     missing: u64,
     /// Something was lost, nobody knows how much.
     unknown: bool,
@@ -367,7 +367,7 @@ impl Client {
         let mut place = self.place.lock().unwrap();
         if how.starts_with("complete") {
             self.seen.recovered.fetch_add(1, Ordering::Relaxed);
-            // What it missed comes behind this, and is checked like all else.
+            // The missed messages come behind this, and are checked like all others.
         } else {
             if place.is_some() {
                 self.seen.incomplete.fetch_add(1, Ordering::Relaxed);
@@ -448,7 +448,7 @@ impl Publisher {
     }
 }
 
-/// Somebody who is present, and notes who comes and goes.
+/// A present member that records presence changes.
 pub struct Watcher {
     changes: Arc<Mutex<Vec<(usize, String)>>>,
     task: tokio::task::JoinHandle<()>,

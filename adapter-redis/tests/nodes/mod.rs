@@ -7,7 +7,7 @@ use std::time::Duration;
 
 pub mod clients;
 
-/// What a node is started with; it crosses by the environment.
+/// The settings of a node, passed by the environment.
 #[derive(Clone, Debug)]
 pub struct Setup {
     pub runtime: &'static str,
@@ -51,7 +51,7 @@ impl Node {
                 break address.parse().unwrap();
             }
         };
-        // What else it says is read, lest it wait.
+        // Its further output is read, so that it does not block.
         std::thread::spawn(move || lines.for_each(drop));
         Self { child, address }
     }
@@ -153,7 +153,7 @@ pub fn be_a_node() {
     }
 }
 
-/// What a runtime is asked for.
+/// The operations of a runtime.
 mod tokio_runtime {
     pub const KIND: sansws_redis::Runtime = sansws_redis::Runtime::Tokio;
 

@@ -1,5 +1,5 @@
 //! The simulation of core, with processes that are linked through a Redis in memory: all that can go wrong there does too.
-//! The same clients, connections, hubs and invariants; in the place of the broker each process has a machine.
+//! Clients, connections, hubs and invariants are those of core's simulation; in place of the broker, each process has a machine.
 //! Faults planted into the machine, each of which these seeds must find: `planted.rs`.
 //!
 //! `SIMULATE_SEED=n` runs one seed, `SIMULATE_SEEDS=n` so many, `SIMULATE_FROM=n` begins there. `make simulate` runs many.

@@ -1,4 +1,4 @@
-//! What links the nodes of a world: processes, each with a machine of its own, and one Redis in memory.
+//! The links between the nodes of a world: processes, each with a machine of its own, and one Redis in memory.
 //! Knows no client. How Redis and its connections fail stands in `trouble.rs`, what they carry in `wires.rs`.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -50,7 +50,7 @@ pub const fn watching_is_known(setup: &Setup) -> Duration {
 /// Copies of what Redis has that are kept, to begin anew with.
 const COPIES: usize = 4;
 
-/// What all nodes are linked by.
+/// The links between all nodes.
 #[derive(Debug)]
 pub struct Plane {
     options: Arc<HubOptions>,
@@ -81,11 +81,11 @@ pub struct Plane {
     pub drafts: BTreeMap<Vec<u8>, (PublishRequest, NodeId, u64)>,
     /// Which of its messages a node published last, by group.
     pub last: BTreeMap<(NodeId, Arc<str>), u64>,
-    /// What Redis had at earlier times.
+    /// Earlier states of Redis.
     pub copies: VecDeque<Data>,
     /// Groups whose slot has moved.
     pub moved: BTreeSet<Arc<str>>,
-    /// What connections that have ended left in their sockets.
+    /// Commands that ended connections left in their sockets.
     pub orphans: VecDeque<(Instant, Wire, Request)>,
 }
 
@@ -100,7 +100,7 @@ pub struct Process {
     pub last: Option<Wire>,
     pub up: VecDeque<(Instant, RequestId, Request)>,
     pub down: VecDeque<(Instant, Said)>,
-    /// What another server of a cluster pushes.
+    /// The pushes of another server of a cluster.
     pub pushes: VecDeque<(Instant, Said)>,
     /// When each request was sent that was not answered yet.
     pub asked: BTreeMap<RequestId, Instant>,
@@ -413,12 +413,12 @@ impl World {
         Ok(())
     }
 
-    /// What holds at every moment.
+    /// Checks the invariants of every moment.
     pub const fn check_plane(&self) -> Check {
         Ok(())
     }
 
-    /// What holds at rest.
+    /// Checks the invariants at rest.
     pub fn check_plane_kept(&self) -> Check {
         for (at, process) in self.plane.processes.iter().enumerate() {
             hold!(
@@ -498,7 +498,7 @@ impl World {
         Ok(())
     }
 
-    /// What holds when all have gone.
+    /// Checks the invariants when all have gone.
     pub fn check_plane_empty(&self) -> Check {
         let server = &self.plane.server;
         for group in GROUPS {

@@ -38,7 +38,7 @@ impl World {
                 self.model.lose();
             }
             9 => {
-                // What a process has not seen it can't miss, when nothing else tells that it was there.
+                // A process cannot miss a message that it has not seen, if nothing else shows that there was one.
                 let data = self.older();
                 self.begin_anew(data, self.plane.lossy);
                 self.model.lose();
@@ -220,7 +220,7 @@ impl World {
         (all && !stops).then(|| LEASE + LEASE / 3 + self.plane.back + Duration::from_millis(800))
     }
 
-    /// Nobody is present on a node that is not there.
+    /// Checks that no user is present on a node that is gone.
     pub fn check_swept(&self) -> Check {
         for group in GROUPS {
             let room = self.plane.server.room(group);

@@ -46,7 +46,7 @@ impl Plane {
         processes.chain([orphan]).flatten().min()
     }
 
-    /// What time it is for Redis.
+    /// Returns the time of Redis.
     pub const fn clock(&self, now: Instant) -> u64 {
         now.as_micros() + self.ahead
     }
@@ -218,7 +218,7 @@ impl World {
         let Some(wire) = process.wire.take() else {
             return;
         };
-        // What lies in the socket is done all the same, as far as it got there.
+        // Commands in the socket are run all the same, as far as they got there.
         let count = process.up.len() as u64;
         let arrives = self.random.below(count + 1) as usize;
         let up = core::mem::take(&mut process.up);
@@ -267,7 +267,7 @@ impl World {
             return Ok(true);
         };
         process.dials = None;
-        // What the last connection left in its socket was read before this one was accepted.
+        // Commands that the last connection left in its socket were read before this one was accepted.
         let last = process.last;
         let orphans = core::mem::take(&mut self.plane.orphans);
         let is_left = |(_, wire, _): &(Instant, Wire, Request)| Some(*wire) == last;
@@ -294,7 +294,7 @@ impl World {
 }
 
 /// Whether something that is said is a message of a group that clients can name.
-/// What Redis may refuse for a while: for want of memory, or because something else lies under its keys.
+/// The commands that Redis may refuse for a while: for lack of memory, or because another type lies under its keys.
 const fn is_of_group(request: &Request) -> bool {
     matches!(
         request,

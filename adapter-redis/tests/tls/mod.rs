@@ -131,7 +131,7 @@ impl On {
         until("both are linked", || up.is_up() && also_up.is_up());
         let mut heard = other.subscribe("room".parse().unwrap()).unwrap();
         loop {
-            // What is published before the other's wish has reached Redis is for nobody there.
+            // A message that is published before the other's subscription has reached Redis gets nowhere.
             one.publish("room", "hello").await.unwrap();
             let next = futures_lite::future::or(async { heard.receive().await }, async {
                 futures_lite::future::yield_now().await;

@@ -347,7 +347,7 @@ fn messages_read_ahead_are_handled_after_the_idle_timeout() {
     for text in ["one", "two", "three"] {
         peer.write_all(&frame(1, text.as_bytes())).unwrap();
     }
-    // Nobody receives meanwhile but the keeper.
+    // Only the keeper receives meanwhile.
     assert_eq!(read_frame(&mut peer).0, CLOSE);
     for text in ["one", "two", "three"] {
         assert_eq!(socket.receive().unwrap(), Some(text.into()));

@@ -1,4 +1,4 @@
-//! What routers, layers, pages and endpoints mean, a sentence each.
+//! Rules of routers, layers, pages and endpoints, one in each test.
 //! RFC 6455 sections 4.2.2 and 7.4.1; RFC 9110 section 15.
 
 use crate::support;

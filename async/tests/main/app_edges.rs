@@ -1,4 +1,4 @@
-//! What applications do at the edges: late on a kept connection, with answers that can't be written, while closing, when dropped.
+//! Applications at the edges: late on a kept connection, with answers that cannot be written, while closing, when dropped.
 //! RFC 6455 sections 4.2.1, 7.1.1 and 10.4; RFC 9112 section 6.
 
 use crate::support;
@@ -116,7 +116,7 @@ fn an_answer_that_cannot_be_written_is_500() {
             for path in ["/layer", "/error", "/upgrade"] {
                 server.expect_reject(path, 500).await;
             }
-            // What was sent counts.
+            // Sent bytes count.
             let metrics = server.handle().metrics();
             let failed = |asked| metrics.responses(asked, StatusClass::ServerError);
             assert_eq!(failed(RequestKind::Page), 2);

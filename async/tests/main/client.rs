@@ -38,7 +38,7 @@ fn take(log: &Log) -> Vec<String> {
     std::mem::take(&mut log.lock().unwrap())
 }
 
-/// What the client says of itself.
+/// The status of the client.
 fn told(log: &Log) -> impl FnMut(&ClientState) + Send + 'static {
     let log = Arc::clone(log);
     move |state| {
@@ -398,7 +398,7 @@ fn messages_sent_while_a_connection_closes_wait_for_the_next() {
     assert_eq!(take(&log), ["one", "two"]);
 }
 
-/// What comes of a hook that fails so: how often it is dialled, and what the first server was told.
+/// Returns the result of a hook that fails with this error: the number of attempts to connect, and the messages to the first server.
 fn hook_fails(net: &Net, error: fn() -> HandlerError) -> (Client<Net>, Log) {
     let log = Log::default();
     let at_server = Arc::clone(&log);

@@ -154,7 +154,7 @@ fn futures_that_are_dropped_at_any_await_lose_no_message_and_leave_no_attempt_be
         let (received, sent) = net.run(restless(client, seed));
         // All that servers sent has come, in order.
         assert_eq!(received, take(&told), "seed {seed}");
-        // What servers got: the hook's first on each connection, and what was accepted, in order, each at most once.
+        // Servers got the hook's message first on each connection, and then the accepted ones, in order, each at most once.
         let got = take(&log);
         let mut accepted = sent.iter();
         for (at, text) in got.iter().enumerate() {

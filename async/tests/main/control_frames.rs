@@ -101,7 +101,7 @@ fn the_round_trip_is_from_a_ping_of_keepalive_to_its_pong() {
     }
 }
 
-/// What a handler receives, until there are so many.
+/// Returns the first `count` events of a handler.
 type Seen = Rc<RefCell<Vec<SocketEvent>>>;
 
 fn text(text: &str) -> SocketEvent {

@@ -1,4 +1,4 @@
-//! Who is taken for dead, and when: keepalive, idling, messages that drag on.
+//! Deadlines: keepalive, idle timeouts, messages that take too long.
 //! RFC 6455 sections 5.5.2, 7.1.1 and 7.4.1.
 
 use crate::support;
@@ -300,7 +300,7 @@ fn nothing_runs_out_while_input_is_left_unread_on_purpose() {
     );
 }
 
-/// What a busy handler waits for.
+/// The event that a busy handler awaits.
 #[derive(Default)]
 struct Free(Cell<bool>, Cell<Option<Waker>>);
 
@@ -457,7 +457,7 @@ fn input_without_end_lets_others_run_and_stops_no_clock() {
         }
         assert_eq!(task.done.is_some(), seconds > 0, "{name}");
     }
-    // The same for who is refused, and does not stop.
+    // So it is for a refused client that does not stop.
     let (wire, mut task, _gate) = start(Config::default(), echo);
     wire.push("nonsense\r\n\r\n");
     wire.state().flood = Some(vec![0; 1000]);
@@ -496,7 +496,7 @@ fn a_connection_on_which_messages_are_sent_is_not_idle() {
         assert_eq!(wait(&mut end, 25), [(21, Expired::Idle)], "{at}");
     }
 
-    // The same for a handler that only sends, at moments of its own.
+    // So it is for a handler that only sends, at moments of its own.
     let free = Rc::<Free>::default();
     let told = free.clone();
     let (wire, mut task, _gate) = open(config, |upgrade| async move {

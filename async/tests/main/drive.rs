@@ -87,7 +87,7 @@ fn a_half_in_another_task_sends_at_once() {
     writing.run();
     assert_eq!(output(&wire)[0].payload, b"other");
 
-    // The same when the server drives it, and its handler waits for something else, or for input.
+    // So it is when the server drives it, and its handler waits for something else, or for input.
     for waits in [false, true] {
         let slot = Rc::new(Cell::new(None));
         let opened = slot.clone();
@@ -304,7 +304,7 @@ fn a_peer_that_never_reads_stops_us_from_reading_and_is_dropped() {
         wire.push(frame(0x82, &[7; 10_000], KEY));
     }
     task.run();
-    // What it wrote, the high-water mark, and one read's worth: the rest waits on the peer's side.
+    // The written bytes, the high-water mark, and one read's worth: the rest waits on the peer's side.
     assert!(
         wire.state().input.len() > 300,
         "{} reads are left",
@@ -456,7 +456,7 @@ fn pings_behind_messages_are_answered_while_the_handler_is_busy() {
     wire.push(bytes);
     task.run();
     assert_eq!(output(&wire)[0].payload, b"there?");
-    // What is read ahead is bounded.
+    // Reading ahead is bounded.
     for _ in 0..100 {
         wire.push(frame(0x82, &[0; 10_000], KEY));
     }

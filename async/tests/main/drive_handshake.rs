@@ -113,7 +113,7 @@ fn reading_and_answering_share_one_time_and_a_handlers_own_does_not_count() {
     pass(&wire, &mut task, 5);
     assert!(task.done.is_some());
 
-    // What came before the transport was there counts: TLS.
+    // The time before the transport was there counts: TLS.
     let (wire, handle) = (Wire::default(), ServerHandle::new(1));
     wire.pass(Duration::from_secs(100));
     let begun = wire.now();

@@ -1,4 +1,4 @@
-//! What events, requests and replies mean, a sentence each.
+//! Rules of events, requests and replies, one in each test.
 
 use crate::support;
 

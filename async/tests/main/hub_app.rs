@@ -1,4 +1,4 @@
-//! What groups mean for connections, a sentence each: over the test kit, in virtual time.
+//! Rules of groups for connections, one in each test: over the test kit, in virtual time.
 //! RFC 6455 section 7.4.1.
 
 #[allow(dead_code, reason = "not all of it is used here")]

@@ -14,7 +14,7 @@ use sansws_core::hub::{
 };
 use sansws_core::time::Instant;
 
-/// What carries commands and events.
+/// The carrier of commands and events.
 struct Wire {
     broker: Broker,
     links: Vec<Link>,
@@ -98,7 +98,7 @@ fn a_publication_reaches_another_hub_and_its_publisher_gets_the_position() {
     }
     let received = wire.done(subscription.receive()).unwrap().unwrap();
     assert_eq!(received.as_text(), Some("hello"));
-    // Who does not wait is not told.
+    // A publisher that does not wait is not told.
     let published = hubs[1].publish("lobby", "again").try_publish().unwrap();
     assert_eq!(published.position, None);
     wire.carry();

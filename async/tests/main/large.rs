@@ -95,7 +95,7 @@ fn receivers_that_give_up_lose_nothing() {
         let (wire, mut task, _handle) = open(Config::default(), |upgrade: Upgrade<Wire>| async {
             let mut socket = upgrade.accept().await?;
             while let Some(message) = receive_impatiently(&mut socket).await? {
-                // What is sent in between looks for input, too.
+                // Sending in between looks for input, too.
                 socket.send_text("got").await?;
                 socket.send(message).await?;
             }

@@ -1,4 +1,4 @@
-//! What a server counts, what it tells Prometheus, and how it says that it is well.
+//! The metrics of a server, its exposition for Prometheus, and its health.
 //! RFC 6455 section 7.4; RFC 9110 section 15.
 
 use crate::support;
@@ -190,7 +190,7 @@ fn answers_are_counted_by_what_was_asked_and_their_class() {
         server.expect_reject("/nowhere", 404).await;
         let answer = server.exchange(b"nonsense\r\n\r\n").await?;
         assert!(answer.starts_with(b"HTTP/1.1 400 "));
-        // Somebody who says nothing, and is told so.
+        // A silent client, which is answered with 408.
         let answer = server.exchange(b"").await?;
         assert!(answer.starts_with(b"HTTP/1.1 408 "));
         server.pass(Duration::from_secs(30)).await;
@@ -365,7 +365,7 @@ fn pages_that_are_always_there_are_there_while_the_server_is_full_or_drains() {
             assert_eq!(server.get("/page").await?.status, 503);
             server.expect_reject("/", 503).await;
             server.expect_reject("/live", 503).await;
-            // Who says nothing is told so in the end.
+            // A silent client is answered in the end.
             let silent = server.exchange(b"").await?;
             assert!(silent.starts_with(b"HTTP/1.1 503 "));
             Ok(())

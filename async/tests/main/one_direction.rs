@@ -139,7 +139,7 @@ fn a_handler_that_answers_receives_all_that_was_sent_before_the_peer_left() {
 
 #[test]
 fn a_handler_that_was_busy_answers_all_that_came_before_the_peer_left() {
-    // What was read ahead, the Close behind it too, while the handler waited for something else.
+    // The messages read ahead, and the Close behind them, while the handler waited for something else.
     let (free, received) = (Rc::<Cell<Option<Waker>>>::default(), Rc::new(Cell::new(0)));
     let (told, counted) = (free.clone(), received.clone());
     let (wire, mut task, _gate) = open(Config::default(), |upgrade| async move {
@@ -327,7 +327,7 @@ fn a_normal_close_and_a_broken_protocol_are_told_to_who_sends_too() {
         "{refused:?}"
     );
 
-    // Who closes first knows why.
+    // The side that closes first knows why.
     let (_wire, mut socket) = client(Config::default());
     socket.start_close(None, "");
     let refused = done(socket.send("late"));

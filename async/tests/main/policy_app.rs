@@ -1,4 +1,4 @@
-//! What holds before and while a connection is open: origins, authentication, limits, lifetimes.
+//! Policies before and during a connection: origins, authentication, limits, lifetimes.
 //! RFC 6455 sections 10.2, 10.4 and 10.5; RFC 9110 section 11.
 
 use crate::support;

@@ -14,7 +14,7 @@ use sansws_async::internal::first_to_connect;
 use sansws_core::time::Instant;
 use support::wire::{Task, Wire};
 
-/// What an address does.
+/// The behaviour of an address.
 #[derive(Clone, Copy)]
 enum Does {
     /// It takes what is sent to it, and answers nothing.
@@ -23,7 +23,7 @@ enum Does {
     Answers,
 }
 
-/// What came of it, after how many milliseconds, and which addresses were tried when.
+/// The result, after how many milliseconds, and which addresses were tried when.
 fn connect(all: &[(&str, Does)]) -> (Option<io::Result<SocketAddr>>, Vec<(u64, SocketAddr)>) {
     let wire = Wire::default();
     let begun = wire.now();

@@ -173,7 +173,7 @@ fn a_peer_that_sends_much_more_meanwhile_is_left() {
         let (routes, seen) = streams(End::Never);
         let server = serve(routes);
         let bytes = request("GET", "/stream", "") + &" ".repeat(70_000);
-        // What it sent in excess is not read: its write may fail.
+        // Excess input is not read, so its write may fail.
         let _ = server.exchange(bytes.as_bytes()).await;
         assert!(seen.dropped.load(Ordering::Relaxed));
         Ok(())

@@ -65,7 +65,7 @@ fn pieces_that_come_while_the_handler_is_busy_are_kept_and_pings_behind_them_ans
                 assert_eq!(sent[0].payload, b"there?", "busy for {turns} turns");
             }
         }
-        // Somebody else has to wake a handler that waits for nothing that we know of.
+        // Another task has to wake a handler that waits for nothing that we know of.
         for _ in 0..8 {
             wire.push(frame(0x8a, b"", KEY));
             task.run();

@@ -40,7 +40,7 @@ fn without_a_proxy_nothing_is_said() {
     assert!(task.done.unwrap().is_ok() && wire.take().is_empty());
 }
 
-/// What a proxy answers, in turn, and what it was told before each.
+/// The answers of a proxy, in turn, and its input before each.
 type Talk<'a> = &'a [(&'a [u8], &'a [u8])];
 
 const HTTP: Talk<'_> = &[(
@@ -141,7 +141,7 @@ fn each_way_to_fail() {
     let mut task = asking(&wire, "ws://a/", through("http://p"));
     task.run();
     assert!(matches!(task.done, Some(Err(Error::Io(_)))));
-    // What the proxy cannot be told is the caller's.
+    // A request that cannot be written for the proxy is the caller's fault.
     let wire = Wire::default();
     let mut task = asking(&wire, "ws://a/", through("socks5://me@p"));
     task.run();

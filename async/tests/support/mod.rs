@@ -1,4 +1,4 @@
-//! What the tests of sockets, servers and clients share.
+//! Shared by the tests of sockets, servers and clients.
 
 #[cfg(feature = "test-kit")]
 pub mod app;

@@ -64,7 +64,7 @@ where
     }
 }
 
-/// What is known of a connection in memory.
+/// The observations of a connection in memory.
 pub fn arrival(begun: Instant) -> ConnectInfo {
     ConnectInfo {
         begun,

@@ -19,17 +19,17 @@ pub struct Wire(Arc<Mutex<State>>);
 
 #[derive(Default)]
 pub struct State {
-    /// What reads will bring, one entry for one read.
+    /// The results of reads, one entry for one read.
     pub input: VecDeque<Vec<u8>>,
-    /// What each further read brings, without an end.
+    /// The bytes of each further read, without an end.
     pub flood: Option<Vec<u8>>,
     /// No input will come.
     pub ended: bool,
-    /// What reads and writes fail with, once there is no input.
+    /// The error of reads and writes, once there is no input.
     pub fault: Option<io::ErrorKind>,
-    /// What writes alone fail with.
+    /// The error of writes alone.
     pub write_fault: Option<io::ErrorKind>,
-    /// What was written.
+    /// The written bytes.
     pub output: Vec<u8>,
     /// How much more may be written before writes are pending.
     pub room: usize,
@@ -44,7 +44,7 @@ pub struct State {
     pub writes: usize,
     /// The writing side was ended.
     pub shut: bool,
-    /// What the kernel would say of the peer.
+    /// The kernel's report of the peer.
     pub progress: Option<SendProgress>,
     pub now: Instant,
     alarm: Option<Instant>,

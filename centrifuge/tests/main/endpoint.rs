@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-/// What a server runs on.
+/// The adapter of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum On {
     Runtime,
@@ -512,7 +512,7 @@ async fn subscriptions_that_the_hub_refuses_end_no_connection() {
             let reply = server.call("subscribe", &body).await;
             assert_eq!(reply["error"]["code"], 107, "{on:?} {channel:?}");
         }
-        // What others would see of the client is too long.
+        // The client information that others would see is too long.
         for body in [
             json!({"user": "ada", "channel": "chat:a", "info": "x".repeat(9_000)}),
             json!({"user": "ada", "channel": "chat:b"}),
@@ -707,7 +707,7 @@ async fn commands_beside_a_stream_need_its_secret() {
             assert_eq!(post(wrong, &ping(5)).await, 404);
         }
         assert_eq!(server.post("/emulation", "no").await.0, 400);
-        // What breaks the protocol ends it.
+        // A violation of the protocol ends it.
         assert_eq!(post(&session, "nonsense").await, 204);
         let push = client.line().await.unwrap();
         assert_eq!(push["push"]["disconnect"]["code"], 3501);

@@ -1,4 +1,4 @@
-//! What the protocol means, a sentence each.
+//! Rules of the protocol, one in each test.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -571,7 +571,7 @@ fn commands_wait_for_the_one_that_is_worked_on() {
             json!({"id": 3, "ping": {}})
         ]
     );
-    // Nobody fills the memory with what waits.
+    // No client fills the memory with waiting commands.
     world.send(r#"{"id":4,"rpc":{"method":"slow"}}"#);
     let many: String = (5..2000)
         .map(|id| format!("{{\"id\":{id},\"ping\":{{}}}}\n"))

@@ -25,7 +25,7 @@ pub struct World {
     pub session: Session,
     codec: Codec,
     pub id: Option<ChannelId>,
-    /// What the client was sent, in order.
+    /// The messages to the client, in order.
     pub sent: Vec<Value>,
     pub closed: Option<Disconnect>,
     pub questions: Vec<Question>,
@@ -98,7 +98,7 @@ impl World {
         self.settle();
     }
 
-    /// What the client was sent since the last call.
+    /// Returns the messages to the client since the last call.
     pub fn take(&mut self) -> Vec<Value> {
         std::mem::take(&mut self.sent)
     }
@@ -164,7 +164,7 @@ impl World {
         self.pull();
     }
 
-    /// What the hub has queued for the client.
+    /// Returns the messages that the hub has queued for the client.
     fn pull(&mut self) {
         let Some(id) = self.id else { return };
         while let Taken::Message(bytes) = self

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use crate::map::{LONGEST, Map};
 
-/// What only an adapter or an application may do.
+/// Names that only an adapter or an application may use.
 const FORBIDDEN: &[&str] = &[
     "tokio",
     "smol",

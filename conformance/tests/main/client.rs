@@ -215,7 +215,7 @@ fn a_dial_that_is_dropped_is_gone<R: Runtime>() {
     proxy.finish();
 }
 
-/// What the server at the end of the redirects was told.
+/// The request to the server at the end of the redirects.
 async fn told<R: Runtime>(url: &str, dial: ConnectOptions) -> Result<Value> {
     let mut socket = R::connect(url, dial).await?;
     let headers = socket.receive_json().await?.unwrap();

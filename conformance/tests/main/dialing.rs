@@ -19,7 +19,7 @@ struct Peer {
     thread: Option<JoinHandle<()>>,
 }
 
-/// What a client asked for.
+/// The request of a client.
 struct RequestKind {
     head: String,
     /// The name that TLS asked for.

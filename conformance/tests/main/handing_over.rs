@@ -13,7 +13,7 @@ use crate::support::certs::Certs;
 /// Length of what each side sends: more than the buffers of the system take.
 const MUCH: usize = 16 << 20;
 
-/// What the server sends behind its last message: the client may read both at once.
+/// The bytes that the server sends behind its last message: the client may read both at once.
 const BEHIND: &[u8] = b"behind it";
 
 trait Duplex: Read + Write + Send {}

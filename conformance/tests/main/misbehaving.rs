@@ -168,7 +168,7 @@ fn floods_are_bounded_in_memory() {
         agent.entries[0].outcome.says.contains("expected nothing"),
         "{agent}"
     );
-    // What comes is not read; when it is, there is far too much.
+    // Input is not read; when it is, there is far too much.
     failed(&test_against(&suite("27.3.2"), messages), "expected");
     let pings = |mut stream: TcpStream| {
         if open(&mut stream) {

@@ -1,4 +1,4 @@
-//! What a case says is what its script does: sizes, counts, pauses, codes, and how octets are cut.
+//! The text of a case describes its script: sizes, counts, pauses, codes, and how octets are cut.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use sansws_conformance::http2::wire::{self, kind};
 use sansws_conformance::script::{Act, Chop, Setting, Step};
 use sansws_conformance::{Peer, cases};
 
-/// What a script does.
+/// The properties of a script.
 #[derive(Debug, Default)]
 struct Facts {
     sizes: BTreeSet<u64>,
@@ -240,7 +240,7 @@ fn numbers(sentence: &str) -> Vec<Number> {
     all
 }
 
-/// What the sentence says and the script does not do, or the other way round.
+/// Returns the properties that only the sentence or only the script has.
 fn lies(case: &Case) -> Vec<String> {
     let facts = Facts::of(case);
     let says = case.does.as_str();
@@ -258,7 +258,7 @@ fn lies(case: &Case) -> Vec<String> {
             before,
             behind,
         } = number;
-        // What is said of characters, powers and distances is no size of a payload, nor what a message inflates to or a key decodes to.
+        // Numbers of characters, powers and distances are no sizes of payloads, nor are the lengths of inflated messages and decoded keys.
         let other = behind.starts_with("octets of a character")
             || behind.starts_with("octets back")
             || before.contains("characters of")

@@ -564,7 +564,7 @@ fn the_progress_line_fits_80_columns() {
                     .map_or("", |end| &part[end + 1..]),
             })
             .collect();
-        // What fills the row above it, which is the result of a case, is no part of it.
+        // Text that fills the row above it, the result of a case, is no part of it.
         let bar = &plain[plain.find("a-server").unwrap()..];
         assert!(bar.trim_end().chars().count() <= 80, "{plain:?}");
         lines.push(bar.to_owned());

@@ -1,4 +1,4 @@
-//! What tests over real sockets ask of a runtime, once for each.
+//! The operations that tests over real sockets need of a runtime, once for each.
 
 use sansws_async::ServerHandle;
 
@@ -45,7 +45,7 @@ pub mod on_tokio {
         tokio::task::spawn_blocking(work).await.unwrap()
     }
 
-    /// What comes back over a socket.
+    /// Returns the bytes that come back over a socket.
     pub async fn over_tcp(text: &str) -> String {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -96,7 +96,7 @@ pub mod on_smol {
         smol::unblock(work).await
     }
 
-    /// What comes back over a socket.
+    /// Returns the bytes that come back over a socket.
     pub async fn over_tcp(text: &str) -> String {
         use smol::io::{AsyncReadExt, AsyncWriteExt};
         let listener = smol::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -28,7 +28,7 @@ fn rows(table: &str) -> impl Iterator<Item = Vec<&str>> {
         .skip(1)
 }
 
-/// What stands between the first two of these.
+/// Returns the text between the first two of these.
 fn between<'t>(text: &'t str, begin: &str, end: &str) -> Option<&'t str> {
     Some(text.split_once(begin)?.1.split_once(end)?.0)
 }
@@ -93,7 +93,7 @@ fn each_case_that_the_page_names_exists_and_is_explained_there() {
         assert!(cases.contains(case), "the page explains {case}");
     }
 
-    // Those of extensions that are not there, as `12.*` or `25.3.3–5`.
+    // Cases of extensions that are missing, as `12.*` or `25.3.3–5`.
     let lacking = details
         .lines()
         .filter(|line| line.starts_with("- **UNIMPLEMENTED**"));

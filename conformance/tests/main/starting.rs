@@ -74,7 +74,7 @@ fn written(name: &str, language: &str) -> PathBuf {
 /// Writes what is for a language, prepares it, and runs the suite as the written file says.
 fn starts(language: &str, prepare: &str) -> PathBuf {
     let dir = written(&format!("starting-{language}"), language);
-    // What is there is not overwritten.
+    // Existing files are not overwritten.
     let (code, out) = run_in(&dir, &["init", language]);
     assert!(code == Some(2) && out.contains("is there already"), "{out}");
     shell(&dir, prepare);

@@ -13,7 +13,7 @@ use sansws_conformance::{Peer, Verdict, cases};
 
 use crate::naive_http2::{Make, NaiveHttp2};
 
-/// What an endpoint does instead of what is asked for.
+/// The behaviour of an endpoint instead of the requested one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
 enum Whim {
     /// It says nothing.

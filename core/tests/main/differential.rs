@@ -1,4 +1,4 @@
-//! The same octets through this crate and through tungstenite: the same messages, and the same failure, or ours stricter
+//! Equal octets through this crate and through tungstenite: equal messages, and an equal failure, or ours is stricter
 //! with the sentence of the RFC beside it.
 
 use crate::support;

@@ -124,7 +124,7 @@ fn memory_grows_with_what_arrived() {
     );
 }
 
-/// What a caller reads is never more than the frame has.
+/// A caller never reads more than the frame has.
 #[test]
 fn the_room_ends_with_the_frame() {
     for left in [64 << 10, 70_000, 200_000] {

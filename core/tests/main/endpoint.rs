@@ -24,7 +24,7 @@ const HEAD: &[u8] =
     b"GET /chat HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
 
-/// What came of input, owned.
+/// The events of some input, owned.
 #[derive(Clone, Debug, PartialEq)]
 enum Got {
     Request(String),
@@ -43,7 +43,7 @@ struct End {
     assembly: Assembly,
     input: Vec<u8>,
     now: Instant,
-    /// What is done with a request.
+    /// The decision on a request.
     decide: fn(&mut Endpoint, Instant, &Request),
     echo: bool,
 }
@@ -157,7 +157,7 @@ impl End {
         }
     }
 
-    /// The same, owned part by part; each is written while the next is taken.
+    /// Likewise, in owned parts; each is written while the next is taken.
     fn taken(&mut self) -> Vec<u8> {
         let (mut all, mut spare) = (Vec::new(), Vec::with_capacity(100));
         loop {
@@ -254,7 +254,7 @@ fn a_refused_client_gets_the_answer_and_its_input_is_ignored() {
             if ends_at_once {
                 assert_eq!(server.end(), []);
             }
-            // What it says further is thrown away, and changes nothing.
+            // Its further input is thrown away, and changes nothing.
             assert_eq!(server.feed(&[b'x'; 100_000]), []);
             assert_eq!(
                 server.endpoint.transport_action(),
@@ -377,7 +377,7 @@ fn the_last_word_is_written_though_input_has_ended() {
             if ends_first {
                 server.endpoint.end_of_input();
             }
-            // What lies behind is thrown away.
+            // Bytes behind it are thrown away.
             let _ = server.feed(&[bytes, b"\x00"].concat());
             let _ = server.end();
             assert_eq!(
@@ -504,7 +504,7 @@ fn output_that_is_taken_is_owed_until_it_is_written() {
         server.endpoint.transport_action(),
         TransportAction::Shutdown
     );
-    // What is written after the end is nothing to count.
+    // Bytes written after the end are not counted.
     assert_eq!(server.end(), []);
     server.endpoint.transmitted(100);
     assert!(!server.endpoint.has_output());
@@ -525,7 +525,7 @@ fn memory_goes_back_as_with_a_connection() {
     assert!(size_of::<Endpoint>() <= 208);
 }
 
-/// What a client does.
+/// The behaviour of a client.
 #[derive(Clone, Debug)]
 enum Act {
     Text(String),

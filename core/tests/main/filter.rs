@@ -146,7 +146,7 @@ proptest! {
             }
             prop_assert_eq!(filters.is_empty(), list.is_empty());
         }
-        // What was removed has left no node: the tree is that of the rest, whatever came before.
+        // Removed filters have left no node: the tree is that of the rest, whatever came before.
         let mut fresh = Filters::default();
         for (_, text, value) in list.iter().rev() {
             fresh.insert(&text.parse().unwrap(), *value);

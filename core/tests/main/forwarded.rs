@@ -1,9 +1,9 @@
-//! Who a request came from: what proxies say, and what strangers put in front of it. RFC 7239 sections 4 and 6.
+//! The client of a request: the claims of proxies, and those that strangers put in front. RFC 7239 sections 4 and 6.
 
 use sansws_core::error::InvalidInput;
 use sansws_core::http::forwarded::{Network, Trusted, TrustedHeaders, client};
 
-/// What `client` finds for a peer, as "address secure host".
+/// The result of `client` for a peer, as "address secure host".
 fn found(peer: &str, headers: TrustedHeaders, fields: &[(&str, &str)]) -> String {
     let trusted = Trusted::new(["10.0.0.0/8", "2001:db8:1::/48"]).unwrap();
     let fields = fields.iter().copied().collect();

@@ -122,7 +122,7 @@ fn a_client_asks_as_section_4_1_says() {
     assert!(matches!(misuse, Err(InvalidInput::BadHeader)), "{misuse:?}");
 }
 
-/// What is asked of a URL with these fields.
+/// Returns the request for a URL with these fields.
 fn asked(url: &str, fields: &[(&str, &str)]) -> Result<String, InvalidInput> {
     let options = ClientOptions {
         subprotocols: Vec::new(),

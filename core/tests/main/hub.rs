@@ -1,4 +1,4 @@
-//! What the hub means, a sentence each: nodes, a broker and time as values, no connection.
+//! Rules of the hub, one in each test: nodes, a broker and time as values, no connection.
 //! RFC 6455 section 7.4.1 for close codes.
 
 use std::collections::BTreeMap;
@@ -588,7 +588,7 @@ fn a_channel_expires_unless_its_peer_is_heard_and_is_closed_then() {
         world.pass(Duration::from_secs(4));
         let now = world.now;
         world.hubs[0].touch(now, live).unwrap();
-        // What the server sends does not count.
+        // Messages of the server do not count.
         world.publish("lobby", "news");
     }
     assert_eq!(world.all(quiet), ["news", "news"]);
@@ -731,7 +731,7 @@ fn dropping_the_oldest_makes_room_and_is_told_first() {
     }
     assert_eq!(world.all(id), ["skipped 2", "3", "4", "5"]);
     assert_eq!(world.counters().dropped_oldest, 2);
-    // What was sent to it alone, and what other groups sent, is not dropped for it.
+    // Messages to it alone, and those of other groups, are not dropped for it.
     let now = world.now;
     for _ in 0..3 {
         world.hubs[0].send_to(now, id, "direct".into()).unwrap();
@@ -955,7 +955,7 @@ fn groups_that_nobody_is_in_are_remembered_up_to_a_bound_and_the_longest_idle_is
     assert_eq!(known(&world), ["c", "d", "e"]);
     assert_eq!(world.broker.history_bytes(), 3 * 4);
     assert_eq!(world.broker.counters().forgotten, 2);
-    // What is published counts, and who is there is not forgotten.
+    // Publications count, and present users are not forgotten.
     world.publish("c", "more");
     world.join(id, "d");
     for name in ["f", "g", "h"] {
@@ -1177,7 +1177,7 @@ fn ids_of_messages_are_remembered_up_to_a_bound_and_one_more_is_refused() {
     }
     let refused = world.publish_with("orders/0", "once", with(2_000));
     assert_eq!(refused, Err(HubError::TooManyIds));
-    // What is remembered is still known, and what has no id is published.
+    // Remembered ids are still known, and publications without an id are published.
     for number in [0, 1_000, 1_999] {
         let group = format!("orders/{}", number % 3);
         assert!(
@@ -1217,7 +1217,7 @@ fn lost_messages_to_a_user_come_from_the_inbox_or_are_reported() {
         };
         send(&mut world, "1");
         world.settle();
-        // What the broker sends to the first node is lost for a while.
+        // The broker's messages to the first node are lost for a while.
         for text in ["2", "3"] {
             send(&mut world, text);
             while let Some(output) = world.hubs[1].poll_output() {
@@ -1658,7 +1658,7 @@ fn a_filter_gets_each_message_once_however_it_comes() {
         .unwrap();
     assert_eq!(world.all(watcher), ["20", "fine"]);
     assert_eq!(world.all(member), ["20"]);
-    // What is sent to a user is no group's.
+    // Messages to a user belong to no group.
     world.user(1, "ada");
     world.hubs[1]
         .send_to_user(now, "ada", "secret".into())

@@ -139,6 +139,6 @@ fn its_deadline_is_that_of_both() {
     let (code, at) = closed.expect("who is silent is closed");
     assert_eq!(code, CloseCode::AWAY);
     assert!(at < Instant::from_micros(60_000_000), "{at:?}");
-    // What is too old is let go, which is the broker's part.
+    // The broker drops publications that are too old.
     assert_eq!(hub.broker().history_bytes(), 0);
 }

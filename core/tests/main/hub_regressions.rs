@@ -15,7 +15,7 @@ struct Cluster {
     now: Instant,
     hubs: Vec<Hub>,
     broker: Broker,
-    /// What the hubs gave, but for commands.
+    /// The output of the hubs, except for commands.
     outputs: Vec<Output>,
 }
 
@@ -82,7 +82,7 @@ impl Cluster {
         self.run();
     }
 
-    /// The same, and nobody hears of it.
+    /// Likewise, without telling any node.
     fn lose(&mut self, node: usize, group: &str, text: &str) {
         let (now, message) = (self.now, PreparedMessage::new(text));
         let hub = &mut self.hubs[node];

@@ -9,7 +9,7 @@ use support::{End, Got, TAKEOVER, frame, frames};
 
 const KEY: Option<[u8; 4]> = Some([9, 8, 7, 6]);
 
-/// What breaks the sentence; to a server, but for the one that only a server can do.
+/// Input that breaks the sentence; to a server, except for the one that only a server can break.
 fn bytes(violation: Violation) -> Vec<u8> {
     let long = vec![b'a'; 2000];
     match violation {

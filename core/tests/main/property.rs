@@ -9,7 +9,7 @@ use sansws_core::extension::deflate::Agreed;
 use sansws_core::message::Payload;
 use support::{End, Got, TAKEOVER, frame, frames};
 
-/// What a peer does.
+/// The behaviour of a peer.
 #[derive(Clone, Debug)]
 enum Act {
     Text(String),

@@ -1,4 +1,4 @@
-//! What proxies say: the PROXY protocol at every split, and never an octet past it; answers to clients. RFC 9110, RFC 1928.
+//! The words of proxies: the PROXY protocol at every split, and never an octet past it; answers to clients. RFC 9110, RFC 1928.
 
 use proptest::collection::vec;
 use proptest::prelude::*;

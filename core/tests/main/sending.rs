@@ -1,4 +1,4 @@
-//! What a connection writes: masks, and control frames between the fragments of a message.
+//! The output of a connection: masks, and control frames between the fragments of a message.
 //! RFC 6455 sections 5.3, 5.4 and 5.5.
 
 use crate::support;

@@ -1,4 +1,4 @@
-//! What a connection costs while nothing happens.
+//! The memory of an idle connection.
 //! Law: an idle connection costs next to nothing.
 
 use crate::support;

@@ -1,4 +1,4 @@
-//! What holds at every moment, and what holds when all has come to rest.
+//! The invariants of every moment, and those when all has come to rest.
 //! Changes nothing but by letting time pass.
 
 use std::collections::BTreeSet;
@@ -16,7 +16,7 @@ use crate::view::Place;
 use crate::world::World;
 
 impl World {
-    /// What holds at every moment.
+    /// Checks the invariants of every moment.
     pub fn check_step(&self) -> Check {
         for node in &self.nodes {
             let snapshot = node.hub.snapshot();

@@ -1,4 +1,4 @@
-//! What a hub wants done.
+//! The commands of a hub.
 //! Knows no connection: sessions are woken, and told things through the hub. What links the nodes stands in `plane.rs`.
 
 use sansws_core::hub::{

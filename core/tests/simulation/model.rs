@@ -1,4 +1,4 @@
-//! What was published, by the side of what links the nodes: the truth that clients are compared with.
+//! The publications, as the links between nodes know them: the truth that clients are compared with.
 //! Knows no client and no node.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -61,7 +61,7 @@ pub struct Model {
     pub shown: Vec<Shown>,
     /// Ids of the callers' own, by group and epoch.
     ids: BTreeSet<(Arc<str>, u64, Arc<str>)>,
-    /// Whose channels are.
+    /// The users of channels.
     pub users: BTreeMap<ChannelId, String>,
     /// Messages published.
     pub published: u64,
@@ -140,7 +140,7 @@ impl Model {
         self.server > 0
     }
 
-    /// What stands at a number, or stood there.
+    /// Returns the publication at an offset, even if it has expired.
     pub fn at(&self, group: &Arc<str>, epoch: u64, offset: u64) -> &[Record] {
         let records = self.numbered.get(&(Arc::clone(group), epoch, offset));
         records.map_or(&[], |records| records)

@@ -1,4 +1,4 @@
-//! What happens in a world, as values: drawn from a seed up front, so that they can be replayed and left out one by one.
+//! The operations of a world, as values: drawn from a seed up front, so that they can be replayed and left out one by one.
 //! Knows no world: numbers choose among what there is when an operation is done.
 
 use core::num::NonZeroU8;
@@ -161,7 +161,7 @@ pub fn draw(seed: u64, count: usize) -> Vec<Op> {
         let client = random.below(u64::from(clients)) as u8;
         let group = random.pick(&groups);
         ops.push(one(&mut random, client, group, calm));
-        // Who comes back often goes on where it was.
+        // A client that comes back often goes on where it was.
         if let Some(Op::Connect { .. }) = ops.last()
             && random.one_in(2)
         {

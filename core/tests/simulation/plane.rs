@@ -1,4 +1,4 @@
-//! What links the nodes of a world: the broker of one process, over links that delay, lose and break.
+//! The links between the nodes of a world: the broker of one process, over links that delay, lose and break.
 //! Knows no connection and no client.
 
 use std::collections::VecDeque;
@@ -32,7 +32,7 @@ pub const fn watching_is_known(_: &Setup) -> Duration {
     Duration::from_secs(2)
 }
 
-/// What all nodes are linked by.
+/// The links between all nodes.
 #[derive(Debug)]
 pub struct Plane {
     broker: Broker,
@@ -352,7 +352,7 @@ impl World {
         None
     }
 
-    /// Nobody is present on a node that is not there.
+    /// Checks that no user is present on a node that is gone.
     pub const fn check_swept(&self) -> Check {
         Ok(())
     }
@@ -365,7 +365,7 @@ impl World {
         }
     }
 
-    /// What holds at every moment.
+    /// Checks the invariants of every moment.
     pub fn check_plane(&self) -> Check {
         let kept = self.plane.broker.history_bytes();
         let most = self.setup.options.max_history;
@@ -376,7 +376,7 @@ impl World {
         Ok(())
     }
 
-    /// What holds at rest.
+    /// Checks the invariants at rest.
     pub fn check_plane_kept(&self) -> Check {
         let broker = &self.plane.broker;
         let mut kept = 0;
@@ -384,7 +384,7 @@ impl World {
             let all = broker.history(self.now, group, usize::MAX);
             kept += all.iter().map(|one| one.as_bytes().len()).sum::<usize>();
         }
-        // What has expired is not shown, but held.
+        // Expired publications are not shown, but held.
         hold!(
             kept <= broker.history_bytes(),
             "memory: {kept} octets of history, counted {}",
@@ -393,14 +393,14 @@ impl World {
         Ok(())
     }
 
-    /// What holds when all have gone, and what was kept is too old.
+    /// Checks the invariants when all have gone, and kept publications have expired.
     pub fn check_plane_empty(&self) -> Check {
         let (kept, wait) = (self.plane.broker.history_bytes(), AGE);
         hold!(kept == 0, "memory: {kept} octets of history after {wait:?}");
         Ok(())
     }
 
-    /// What holds when the ids of the callers' own are forgotten too.
+    /// Checks the invariants when the callers' own ids are forgotten too.
     pub fn check_forgotten(&self) -> Check {
         for group in GROUPS {
             let position = self.plane.position(group);

@@ -1,4 +1,4 @@
-//! What each operation does to a world.
+//! The effect of each operation on a world.
 //! Numbers in operations choose among what there is: what can't be done is left out.
 
 use std::sync::Arc;
@@ -273,7 +273,7 @@ impl World {
         self.sessions.get_mut(at)
     }
 
-    /// What a client has seen of a group, if its connection is open.
+    /// Returns a client's view of a group, if its connection is open.
     pub fn view(&mut self, client: u8, group: &str) -> Option<&mut View> {
         let session = self.session(client)?;
         session.client_open()?;

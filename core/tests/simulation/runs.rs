@@ -56,7 +56,7 @@ pub fn all_seeds() {
     }
 }
 
-/// What is never seen to happen proves nothing.
+/// Events that never happen prove nothing.
 fn check_rich(counters: &HubCounters) {
     let c = counters;
     let all = [

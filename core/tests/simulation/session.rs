@@ -26,7 +26,7 @@ pub struct End {
     assembly: Assembly,
 }
 
-/// What an end read.
+/// The input of an end.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Got {
     Text(String),
@@ -144,7 +144,7 @@ pub struct Session {
     /// It could not take all that waited, once.
     pub blocked: bool,
     pub views: BTreeMap<String, View>,
-    /// What it received, to find what comes twice.
+    /// The messages that it received, to find duplicates.
     pub seen: BTreeSet<String>,
     pub echoes: VecDeque<String>,
     /// Pings that were not answered yet.

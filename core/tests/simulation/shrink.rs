@@ -9,12 +9,12 @@ use crate::ops::Op;
 use crate::random::Trace;
 use crate::world::World;
 
-/// What came of a run.
+/// The result of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run {
     pub trace: Trace,
     pub steps: u64,
-    /// What the nodes that were there at the end did.
+    /// The counters of the nodes that were there at the end.
     pub counters: HubCounters,
     /// Why it failed, and after how many operations.
     pub failed: Option<(String, usize)>,
@@ -86,7 +86,7 @@ pub fn shrink(seed: u64, ops: &[Op]) -> (Vec<Op>, String) {
     (least, why)
 }
 
-/// What is printed of a failure: enough to paste it into a test.
+/// Formats a failure: enough to paste it into a test.
 pub fn report(seed: u64, ops: &[Op]) -> String {
     let (least, why) = shrink(seed, ops);
     let mut text = format!("\nSIMULATE_SEED={seed} breaks an invariant: {why}\n\n");

@@ -1,4 +1,4 @@
-//! What goes over a connection: the server does what clients say, and clients look at what they get.
+//! The traffic of a connection: the server obeys clients, and clients check their messages.
 //! RFC 6455 section 5.5.3 for pings.
 //! Knows no link between nodes.
 
@@ -442,7 +442,7 @@ pub fn filler(tag: &str, size: usize) -> String {
     text
 }
 
-/// What kind of messages a channel takes, by its shape.
+/// Returns the kind of messages that a channel takes, by its shape.
 pub const fn encoding(shape: u16) -> Encoding {
     match (shape >> 12) & 3 {
         0 => Encoding::Binary,

@@ -1,4 +1,4 @@
-//! What a client has seen of one group over one connection, and whether that can be.
+//! A client's view of one group over one connection, and whether it is possible.
 //! Knows no connection: it is given what the client read, in order.
 
 use std::collections::BTreeMap;
@@ -50,7 +50,7 @@ pub struct View {
     pub asking: bool,
 }
 
-/// Who is present, as far as known.
+/// The present users, as far as known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Known {
     pub epoch: u64,
@@ -273,7 +273,7 @@ impl View {
         self.misses(model, id, at, top.offset)
     }
 
-    /// Who is present was told in full. An older snapshot of the same epoch is of no use.
+    /// Takes a full snapshot of presence. An older snapshot of the same epoch is of no use.
     pub fn snapshot<'a>(&mut self, epoch: u64, version: u64, users: impl Iterator<Item = &'a str>) {
         let is_older = self.present.as_ref().is_some_and(|known| {
             !self.doubt && !self.jumped && known.epoch == epoch && known.version > version

@@ -30,7 +30,7 @@ pub struct Node {
     pub link: Link,
     /// Sessions by their places.
     pub slots: BTreeMap<u32, usize>,
-    /// What waits to be published.
+    /// Messages that wait to be published.
     pub held: VecDeque<PublishRequest>,
     pub tokens: BTreeMap<Token, String>,
     /// Members that are to be told who is present, when that is known.
@@ -238,7 +238,7 @@ impl World {
         Ok(())
     }
 
-    /// What the nodes have done together.
+    /// The counters of all nodes together.
     pub fn counters(&self) -> HubCounters {
         let mut all = HubCounters::default();
         for node in &self.nodes {

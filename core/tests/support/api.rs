@@ -114,7 +114,7 @@ impl Api {
     }
 }
 
-/// What a module declares.
+/// The declarations of a module.
 struct Entry {
     name: String,
     is_public: bool,

@@ -105,7 +105,7 @@ pub struct End {
     pub pieces: bool,
 }
 
-/// What came of input.
+/// The events of some input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Got {
     Text(String),

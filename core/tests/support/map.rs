@@ -95,7 +95,7 @@ impl Map {
         circles
     }
 
-    /// What `pub use` passes on: a path, and the path it stands for.
+    /// The re-exports: a path, and the path that it stands for.
     fn exports(&self) -> BTreeMap<String, String> {
         let mut exports = BTreeMap::new();
         for (module, source) in &self.sources {

@@ -1,4 +1,4 @@
-//! What the tests of a connection share.
+//! Shared by the tests of a connection.
 
 mod frames;
 pub mod twin;

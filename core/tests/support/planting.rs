@@ -15,7 +15,7 @@ pub struct Fault {
     pub wrong: &'static str,
 }
 
-/// What is copied, and how the simulation is run in the copy.
+/// The files that are copied, and how the simulation is run in the copy.
 pub struct Plan {
     /// Folders of crates, each with the folders of its tests that are copied; the last one has the simulation.
     pub crates: &'static [(&'static str, &'static [&'static str])],

@@ -1,4 +1,4 @@
-//! What tungstenite makes of the same octets, and the comparison.
+//! tungstenite's results for the same octets, and the comparison.
 //! RFC 6455 sections 5 to 8.
 #![allow(dead_code, reason = "each crate uses its own part")]
 
@@ -33,7 +33,7 @@ impl Write for Wire {
     }
 }
 
-/// What tungstenite makes of the octets: messages, and whether it failed.
+/// tungstenite's results: messages, and whether it failed.
 fn theirs(server: bool, bytes: &[u8]) -> (Vec<Got>, Option<Error>) {
     let wire = Wire {
         input: io::Cursor::new(bytes.to_vec()),
@@ -79,7 +79,7 @@ struct Part<'a> {
     high: u64,
     /// All of the header is there.
     headed: bool,
-    /// What is there of the payload, unmasked.
+    /// Returns the arrived part of the payload, unmasked.
     payload: Vec<u8>,
     whole: bool,
     rest: &'a [u8],
@@ -209,7 +209,7 @@ fn broken(server: bool, mut bytes: &[u8]) -> Vec<Violation> {
     Vec::new()
 }
 
-/// What we make of the octets: messages, and what was wrong.
+/// Our results: messages, and the violation.
 fn ours(server: bool, bytes: &[u8]) -> (Vec<Got>, Option<Violation>) {
     let mut all = End::new(server, Config::default(), None).feed(bytes);
     match all.last() {
@@ -251,7 +251,7 @@ pub fn compare(server: bool, bytes: &[u8]) -> Result<(), String> {
         // tungstenite knows neither 1014 nor that a code of 5000 is nobody's: a Close is where we may be milder.
         (None, Some(_)) => matches!(ours.last(), Some(Got::Close(Some(1014), _))),
     };
-    // What breaks a sentence is not let pass either.
+    // Frames that break a sentence do not pass either.
     let told = our_fault.is_some() || broken.is_empty();
     if same && fine && told {
         return Ok(());

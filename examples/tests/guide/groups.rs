@@ -34,7 +34,7 @@ async fn hub(options: HubOptions) -> Result<(Hub, String), Error> {
     Ok((hub, url))
 }
 
-/// One who has joined.
+/// A client that has joined.
 async fn member(url: &str, name: &str) -> Result<crate::sansws::WebSocket, Error> {
     let mut client = connect(&format!("{url}?name={name}"), ConnectOptions::default()).await?;
     assert_eq!(text(&mut client).await, "joined");

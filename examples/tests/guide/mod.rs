@@ -1,4 +1,4 @@
-//! What the page shows, as tests: each talks to its snippet over a socket.
+//! The snippets of the page, as tests: each talks to its snippet over a socket.
 //!
 //! A snippet stands between `// ours: name` and `// end`. `UPDATE=1` writes them into the page.
 
@@ -31,7 +31,7 @@ fn the_page_shows_what_runs() {
     page::shows_what_runs(page, &tests);
 }
 
-/// What goes wrong in a test.
+/// The error of a test.
 type Outcome = std::result::Result<(), Box<dyn std::error::Error>>;
 
 /// Runs a test, which takes no longer than this.

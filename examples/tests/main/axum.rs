@@ -196,7 +196,7 @@ async fn in_axum_the_time_of_a_hub_passes_and_shutdown_is_1012() {
     ));
     let serving = tokio::spawn(serving.into_future());
 
-    // Who vanished is gone once the grace is over, though no server of ours drives the hub.
+    // A vanished client is gone once the grace is over, though no server of ours drives the hub.
     let mut socket = connect(&url, ConnectOptions::default()).await.unwrap();
     assert_eq!(socket.receive_text().await.unwrap().as_deref(), Some("in"));
     assert_eq!(hub.presence("lobby").await.unwrap().count, 1);
@@ -285,7 +285,7 @@ async fn status(url: &str) -> u16 {
     }
 }
 
-/// What a server says to a request in octets.
+/// Returns a server's answer to a request in octets.
 pub(crate) async fn ask(url: &str, request: &str) -> String {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let mut tcp = TcpStream::connect(url.strip_prefix("ws://").unwrap())

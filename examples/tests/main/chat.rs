@@ -87,14 +87,14 @@ async fn people_join_talk_and_leave() {
         // Another room hears nothing of it, and remembers nothing.
         let (_carl, lines, _) = back(&url, "tea", "carl", "").await;
         assert_eq!(lines.len(), 0);
-        // Who has the same name is the same person.
+        // Clients with one name are one person.
         let (mut again, welcome) = join(&url, "lobby", "ada").await;
         assert_eq!(welcome["people"], json!(["Böb", "ada"]));
         ada.0.close(1000, "").await.unwrap();
         again.send(say("still here")).await;
         assert_eq!(bob.next().await["line"]["text"], "still here");
         again.0.close(1000, "").await.unwrap();
-        // Who comes back soon was never away; one that vanishes leaves too.
+        // A client that comes back soon was never away; one that vanishes leaves too.
         let (again, _) = join(&url, "lobby", "ada").await;
         drop(again);
         assert_eq!(moved(&mut bob).await, json!([[], ["ada"]]));
@@ -277,7 +277,7 @@ async fn a_slow_member_is_shown_out_and_nobody_waits_for_him() {
             }
         };
         assert_eq!(left["left"], json!(["slow"]));
-        // What was on its way comes, and then he is told.
+        // Messages under way come, and then the client is told.
         assert_eq!(slow.end().await, (1013, "too slow".into()));
         ada.send(say("still here")).await;
         while bob.next().await["line"]["text"] != "still here" {}
@@ -295,7 +295,7 @@ async fn slow(url: &str) -> Client {
     Client(connecting.await.unwrap())
 }
 
-/// One who says much at once: the others have the time to take it, and none of them is shown out.
+/// A client that sends much at once: the others have the time to take it, and none of them is closed.
 #[tokio::test]
 async fn a_flood_shows_nobody_out_who_reads() {
     for runtime in ["tokio", "smol", "mio"] {

@@ -9,7 +9,7 @@ use sansws_tokio::{Result, Router, Server, Upgrade};
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/centrifuge");
 
-/// What the page of the guide is for.
+/// The application of the guide.
 async fn calculator(upgrade: Upgrade) -> Result {
     let mut events = EventSocket::new(upgrade.accept().await?);
     let name: String = events.request("name", &()).await??;

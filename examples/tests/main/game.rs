@@ -39,7 +39,7 @@ async fn players_see_each_other_move_and_leave() {
     assert_eq!(others, [json!({"name": "far", "x": 50, "y": 50})]);
     ada.0.close(1000, "").await.unwrap();
     while state(&mut bob, &mut of_bob).await.len() > 1 {}
-    // What is no walk ends with 1007, for its sender alone.
+    // An invalid walk ends with 1007, for its sender alone.
     far.send("north").await;
     let error = loop {
         match far.0.receive().await {

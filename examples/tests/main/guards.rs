@@ -66,7 +66,7 @@ async fn clients_beyond_the_rate_are_delayed_dropped_or_closed() {
             dropped.send(number.to_string()).await;
             drop(closed.0.send_text(number.to_string()).await);
         }
-        // What the runtime put off leaves too, though nobody waits for these.
+        // Messages that the runtime put off leave too, though nothing waits for them.
         dropped.0.flush().await.unwrap();
         drop(closed.0.flush().await);
         for number in 0..15 {

@@ -74,7 +74,7 @@ async fn people_join_say_list_and_leave() {
         let (history, _) = ask(&mut bob, history, "history").await;
         assert_eq!(history["history"].as_array().map(Vec::len), Some(2));
         assert_eq!(history["history"][1]["said"]["text"], "three");
-        // What he did by himself was told at once.
+        // The user's own changes were announced at once.
         let came = ada.next().await;
         assert_eq!(came["came"], json!(["bob"]));
         // He closes, and is gone when it is sure that he does not come back.

@@ -17,7 +17,7 @@ fn chat(url: &str) {
     }
 }
 
-/// What the terminal client runs on.
+/// The adapter of the terminal client.
 const CLIENTS: [&str; 2] = ["tokio", "std"];
 
 fn chat_on(runtime: &str, url: &str) {

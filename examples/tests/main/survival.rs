@@ -1,4 +1,4 @@
-//! What a server survives, as a process: more clients than file descriptors, signals under load; and what it says of them.
+//! A server as a process: it survives more clients than file descriptors and signals under load, and logs them.
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpStream;
@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use tokio::sync::mpsc::channel;
 use tokio::time::{sleep, timeout};
 
-/// What the echo server runs on.
+/// The adapter of the echo server.
 const ON: [&str; 4] = [RUNTIMES[0], RUNTIMES[1], "std", "mio"];
 
 /// Starts an echo server by a shell that may prepare it; gives what it says on stderr as it comes.
@@ -67,7 +67,7 @@ async fn more_clients_than_file_descriptors_make_accepting_pause_and_go_on() {
             .map(|_| TcpStream::connect(address).unwrap())
             .collect();
         says(&said, "accepting failed").await;
-        // Who is in is served as ever.
+        // Open connections are served as ever.
         before.send("still here").await;
         assert_eq!(before.text().await, "still here");
         drop(crowd);

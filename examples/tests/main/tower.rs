@@ -408,7 +408,7 @@ async fn a_page_that_never_answers_ends_with_its_client_or_with_the_layer_that_a
     reaches(&ended, 2).await;
 }
 
-/// What a subscriber has written.
+/// The output of a subscriber.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 

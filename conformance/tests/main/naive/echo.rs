@@ -1,4 +1,4 @@
-//! What the naive endpoint does with a whole message.
+//! How the naive endpoint handles a whole message.
 //! RFC 7692 section 7.2.
 
 use sansws_conformance::deflate::{Inflater, Wrong};

@@ -1,4 +1,4 @@
-//! What a mutant gets wrong: one thing each.
+//! The faults of mutants: one in each.
 
 /// A planted fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -280,7 +280,7 @@ fn client(naive: &mut Naive) -> bool {
 }
 
 fn judge(naive: &Naive, mut head: Head, raw: &[u8]) -> Result<Option<Agreed>, String> {
-    // What a mutant does not look at is put right before it is judged.
+    // Fields that a mutant ignores are corrected before they are checked.
     if naive.has(Fault::TakesAnyAccept) {
         head = head
             .without("Sec-WebSocket-Accept")

@@ -1,4 +1,4 @@
-//! What a mutant of HTTP/2 gets wrong: one thing each.
+//! The faults of HTTP/2 mutants: one in each.
 
 /// A planted fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -113,7 +113,7 @@ impl NaiveHttp2 {
     pub(super) fn respond(&mut self, id: u32, stream: &mut Stream, out: &[u8]) {
         stream.head.extend_from_slice(out);
         let Some((head, length)) = Head::read(&stream.head) else {
-            // What is no HTTP is passed on.
+            // Bytes that are no HTTP are passed on.
             if !stream.head.is_empty()
                 && !b"HTTP".starts_with(stream.head.get(..4).unwrap_or(&stream.head))
             {

@@ -44,7 +44,7 @@ pub struct NaiveHttp2 {
 
 struct Stream {
     inner: Box<dyn Subject>,
-    /// What the inner endpoint wrote before its head was whole.
+    /// The output of the inner endpoint before its head was complete.
     head: Vec<u8>,
     open: bool,
     out: Vec<u8>,

@@ -5,7 +5,7 @@ use ws::{
     Client, ClientState, Config, ConnectOptions, Error, Result, Router, Server, Stop, Upgrade,
 };
 
-/// What the server was asked for.
+/// The request that the server got.
 async fn told(url: &str, dial: ConnectOptions) -> String {
     let mut socket = ws::connect(url, dial).await.unwrap();
     socket.receive_text().await.unwrap().unwrap()
@@ -183,7 +183,7 @@ fn an_https_proxy_leads_to_servers_without_tls_and_with() {
             let scheme = if tls.is_some() { "wss" } else { "ws" };
             let (_door, server) = serves(tls).await;
             let url = format!("{scheme}://localhost:{}/", server.port());
-            // Who proves to be the proxy is judged by its own settings.
+            // The certificate of the proxy is verified by its own settings.
             for (trusted, good) in [(of_proxy.roots(), true), (certs.roots(), false)] {
                 let proxy = Proxy::start(Some(server_tls(&of_proxy)));
                 let through = format!("https://me:pass@localhost:{}", proxy.port);
@@ -223,7 +223,7 @@ fn an_address_that_does_not_answer_does_not_keep_from_the_next_one() {
         let (_door, server) = serves(None).await;
         let both = ConnectOptions::default().resolve("Chat.Example", [hole.address, server]);
         is_echoed("ws://chat.example/", both.clone()).await.unwrap();
-        // So does who comes back by itself.
+        // So does a client that reconnects by itself.
         let mut client = Client::new("ws://chat.example/", both).unwrap();
         client.send_text("there?").await.unwrap();
         assert_eq!(

@@ -18,7 +18,7 @@ async fn start(router: Router) -> (String, ServerHandle) {
     (url, handle)
 }
 
-/// What a client is told by the path: the close code and the reason, or the status.
+/// The answer to a client by its path: the close code and the reason, or the status.
 async fn told(url: &str, message: Option<Message>) -> (u16, String) {
     let mut socket = match connect(url, ConnectOptions::default()).await {
         Ok(socket) => socket,
@@ -63,7 +63,7 @@ async fn gateway(upgrade: Upgrade) -> Result {
     let what: String = upgrade.param("what")?;
     let url = upgrade.state::<Upstream>()?.0.clone();
     let mut socket = upgrade.accept().await?;
-    // What this connection met once is not what the upstream meets later.
+    // The error of this connection is not that of the upstream later.
     assert!(matches!(
         socket.receive_bytes().await,
         Err(Error::WrongKind(_))
@@ -125,7 +125,7 @@ async fn fails(upgrade: Upgrade) -> Result {
     Ok(())
 }
 
-/// The same before it has accepted.
+/// Likewise, before it has accepted.
 async fn fails_early(upgrade: Upgrade) -> Result {
     match upgrade.param::<String>("how")?.as_str() {
         "param" => drop(upgrade.param::<String>("how_")?),
@@ -175,7 +175,7 @@ fn faults_of_the_application_show_only_as_a_code_and_are_counted() {
     });
 }
 
-/// What helpers of an application return.
+/// The error of an application's helpers.
 async fn by_anyhow(socket: &mut WebSocket, how: &str) -> anyhow::Result<()> {
     if how.starts_with("context") {
         socket.receive_text().await.context("a question")?;
@@ -249,7 +249,7 @@ fn acts_of_the_peer_are_no_failures_of_the_application() {
         }
         for how in ["plain", "anyhow", "context", "sends", "asks"] {
             let normal = [1000, 1001].map(Some);
-            // Those that wait for an error would never end.
+            // Handlers that wait for an error would never end.
             let normal = if how == "asks" { &normal[..] } else { &[] };
             for code in [Some(4001), Some(1011), None].iter().chain(normal) {
                 let mut socket =

@@ -109,7 +109,7 @@ fn members_with_and_without_compression_receive_the_same_and_it_is_compressed_on
             for socket in &mut sockets {
                 assert_eq!(text(socket).await, message);
             }
-            // What each connection compresses by itself comes between.
+            // Messages that each connection compresses by itself come between.
             for socket in &mut sockets {
                 socket
                     .send_text(format!("own {round} {long}"))
@@ -361,7 +361,7 @@ fn joining_leaving_and_publishing_at_once_leaves_nothing_behind() {
                 let group = ["a", "b", "c"][(round + at) % 3];
                 let verb = ["join", "publish", "leave", "publish"][(round * 7 + at * 3) % 4];
                 socket.send_text(format!("{verb} {group}")).await.unwrap();
-                // What comes is read, so that nobody falls behind.
+                // Input is read, so that no member falls behind.
                 while let Ok(Ok(Some(_))) = within_a_moment(socket.receive()).await {}
             }
         }

@@ -132,7 +132,7 @@ async fn whole_burst(mut socket: WebSocket) {
     }
 }
 
-/// What a hub says after a burst that everybody received.
+/// Checks the hub's counters after a burst that every member received.
 fn no_member_was_slow(hub: &Hub, members: usize) {
     let hub = hub.metrics().hub;
     assert_eq!(hub.counters.closed_slow, 0, "{hub:?}");
@@ -326,7 +326,7 @@ fn a_listener_that_falls_behind_gets_what_is_there_and_is_told_its_loss() {
     let hub = Hub::new();
     runtime::block_on(async {
         let mut listener = hub.subscribe("#".parse().unwrap()).unwrap();
-        // Nobody polls it: publishers wait for its turn once, and go on.
+        // It is not polled: publishers wait for its turn once, and go on.
         for number in 0..3_000 {
             hub.publish("lobby", number.to_string()).await.unwrap();
         }
@@ -433,7 +433,7 @@ fn presence_shows_what_was_said_last_and_who_leaves_is_gone_at_once() {
         }
         let gone = changed().await;
         assert_eq!((gone.count, gone.epoch), (0, update.epoch));
-        // Nobody is there any more; the session that ends is closed by its server.
+        // All have left; the session that ends is closed by its server.
         ada.send_text("end").await.unwrap();
         let end = ada.receive().await.unwrap_err().to_string();
         assert!(end.contains("1008"), "{end}");

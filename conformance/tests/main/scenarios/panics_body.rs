@@ -177,7 +177,7 @@ fn a_callback_that_panics_fails_what_is_at_hand_and_nothing_else() {
         runtime::spawn(async move { server.serve(routes()).await.unwrap() });
         let mut want = provoke(&url).await;
         count(&handle, want).await;
-        // What is dropped at the end of all, too.
+        // Values that are dropped at the end of all, too.
         let _held = connect(&format!("{url}/holds/drop"), ConnectOptions::default())
             .await
             .unwrap();

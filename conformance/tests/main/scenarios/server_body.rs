@@ -101,7 +101,7 @@ fn a_certificate_is_replaced_and_nobody_is_dropped() {
         talks(&mut before).await;
         assert!(ws::connect(&url, dial(&new)).await.is_err());
 
-        // One whose key is another's changes nothing.
+        // A certificate with another's key changes nothing.
         let chain = std::fs::read(old.file("server.pem")).unwrap();
         let key = std::fs::read(new.file("server.key")).unwrap();
         let wrong = ws::tls::Identity::from_pem(&chain, &key).unwrap();
@@ -335,7 +335,7 @@ fn draining_under_load_closes_all_with_1012_and_loses_no_accepted_message() {
     runtime::block_on(async {
         let accepted = Arc::new(AtomicU64::new(0));
         let count = Arc::clone(&accepted);
-        // What is accepted must also arrive within the time to close, on a slow machine too.
+        // Accepted messages must also arrive within the time to close, on a slow machine too.
         let limits = ws::Limits {
             write_queue: 64 << 10,
             ..ws::Limits::default()
@@ -480,7 +480,7 @@ fn handlers_that_panic_hang_or_flood_harm_nobody_else() {
     });
 }
 
-/// What a client sees of a handler, over whatever connection.
+/// A client's view of a handler, over any connection.
 #[derive(Debug, PartialEq)]
 enum Seen {
     Rejected(u16, String),

@@ -79,7 +79,7 @@ fn their_client_is_closed<R: Runtime>() {
     }
     let mut socket = connect(&server, "/fragments");
     assert_eq!(socket.read().unwrap(), Message::from("one two three"));
-    // Whoever vanishes does not hold the server up.
+    // A client that vanishes does not hold the server up.
     drop(socket);
     let mut socket = connect(&server, "/");
     server.handle.close();

@@ -14,7 +14,7 @@ use sansws_core::message::Message;
 use super::Adapter;
 use super::servers::PATIENCE;
 
-/// What a client tells of a connection.
+/// A client's report of a connection.
 #[derive(Debug, PartialEq)]
 pub enum Told {
     /// It was not opened, by this error.

@@ -22,7 +22,7 @@ enum Way {
     Proxy(&'static str),
 }
 
-/// What of a scene ends by a timeout, which is brief then.
+/// The part of a scene that ends by a timeout, which is brief then.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Patience {
     Ample,
@@ -345,7 +345,7 @@ fn scenes() -> Vec<Scene> {
             host.until_end();
         }),
     ];
-    // The same behind TLS.
+    // Likewise behind TLS.
     let secure: Vec<Scene> = all
         .iter()
         .filter(|scene| {
@@ -502,7 +502,7 @@ fn scenes() -> Vec<Scene> {
     all
 }
 
-/// What a client tells, and the frames that it sends.
+/// The report of a client, and the frames that it sends.
 fn told(adapter: Adapter, scene: &Scene, certs: &Certs) -> (Told, Vec<Vec<u8>>) {
     let tls = sansws_async::tls::server(certs.identity("server"), None).unwrap();
     let play = scene.play;
@@ -568,7 +568,7 @@ fn told(adapter: Adapter, scene: &Scene, certs: &Certs) -> (Told, Vec<Vec<u8>>) 
 fn each_client_tells_the_same() {
     let certs = Certs::new();
     let mut scenes = scenes();
-    // Those that wait are first, and others fill their time.
+    // Scenes that wait are first, and others fill their time.
     scenes.sort_by_key(|scene| scene.patience == Patience::Ample);
     let next = AtomicUsize::new(0);
     let work = || {

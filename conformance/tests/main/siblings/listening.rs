@@ -1,4 +1,4 @@
-//! What a listener finds where it is to listen.
+//! Conditions at the address of a listener.
 
 use std::any::Any;
 use std::io::{Read, Write};

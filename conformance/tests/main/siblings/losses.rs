@@ -16,7 +16,7 @@ use super::scripts::{frame, upgrade};
 use super::servers::PATIENCE;
 use super::{Adapter, on_each};
 
-/// What the peer does after our first message.
+/// The behaviour of the peer after our first message.
 #[derive(Clone, Copy, Debug)]
 enum Play {
     /// It ends TCP.
@@ -117,7 +117,7 @@ impl Play {
     }
 }
 
-/// What our side tells: the error that receiving or sending met, if it has such calls, and how the connection ended.
+/// Our side's report: the error that receiving or sending met, if it has such calls, and how the connection ended.
 type Told = (Option<String>, Option<Closed>);
 
 /// Says hello, and obeys the peer until the end.

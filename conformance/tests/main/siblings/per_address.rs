@@ -153,7 +153,7 @@ fn the_address_is_the_clients_as_proxies_report_it_and_its_network_in_ipv6() {
                 assert_eq!(status, want, "{adapter:?} {first} {second} {protocol}");
             }
         }
-        // What an untrusted client claims does not count.
+        // The claims of an untrusted client do not count.
         let addresses = at_most(1);
         let server = Running::start(adapter, &with(&addresses));
         let _held = open(&server, "", &by_field("192.0.2.1")).unwrap();

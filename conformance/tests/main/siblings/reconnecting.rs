@@ -12,7 +12,7 @@ use crate::support::certs::Certs;
 
 type Play = fn(&mut Host);
 
-/// What a client told.
+/// The report of a client.
 type Log = Arc<Mutex<Vec<String>>>;
 
 fn note(log: &Log, text: impl Into<String>) {
@@ -157,7 +157,7 @@ const PLAYS: &[Play] = &[
     },
 ];
 
-/// What ends it for good.
+/// The error that ends it for good.
 const LAST: &[(&str, Play)] = &[
     ("done", |host| {
         opens(host, b"\x81\x03end\x88\x02\x03\xe8");

@@ -18,7 +18,7 @@ struct Heard {
     metrics: ServerMetrics,
 }
 
-/// What a server sent, without the pongs behind the head of its answer.
+/// The output of a server, without the pongs behind the head of its answer.
 fn without_pongs(mut bytes: &[u8]) -> Vec<u8> {
     let mut kept = Vec::new();
     while let Some(&first) = bytes.first() {
@@ -97,12 +97,12 @@ fn differences(setup: &Setup, certs: Option<&Certs>, scripts: &[Script]) -> Vec<
                 }
                 let (mut bytes, mut end) = peer.rest();
                 if setup.closes.is_some() {
-                    // Who is dropped may be told so by TLS, or not, and TCP is reset if something was not read.
+                    // TLS may announce that the connection is dropped, or not, and TCP is reset if some input was not read.
                     end = End::Clean;
                 }
                 drop(peer);
                 let mut metrics = server.settled();
-                // What arrives with the request is not counted, and how much that is differs.
+                // Bytes that arrive with the request are not counted, and their number differs.
                 metrics.bytes_received = 0;
                 if script.name.contains("pings") {
                     // Pings in a row may have one pong (RFC 6455, 5.5.3).
@@ -192,7 +192,7 @@ fn each_server_answers_alike_when_messages_are_lent() {
     assert!(found.is_empty(), "{}", found.concat());
 }
 
-/// What ends by a time that is over.
+/// Scenes that end by a timeout.
 #[test]
 fn each_server_loses_patience_alike() {
     let mut setup = Setup::default();
@@ -333,7 +333,7 @@ fn each_server_turns_away_alike() {
     assert!(found.is_empty(), "{}", found.concat());
 }
 
-/// What precedes HTTP, and what does not belong there.
+/// Input that precedes HTTP, and input that does not belong there.
 #[test]
 fn each_server_takes_what_precedes_http_alike() {
     let get = "GET /page HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";

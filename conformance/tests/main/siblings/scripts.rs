@@ -1,8 +1,8 @@
-//! What rude peers send to a server.
+//! The input of rude peers to a server.
 
 pub const KEY: &str = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
-/// What a peer says.
+/// The output of a peer.
 pub struct Script {
     pub name: &'static str,
     /// In several writes.

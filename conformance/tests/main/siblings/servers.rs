@@ -21,7 +21,7 @@ use super::Adapter;
 /// How long a test waits before it fails.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What a server is started with.
+/// The settings of a server.
 #[derive(Clone, Default)]
 pub struct Setup {
     pub config: Config,

@@ -1,4 +1,4 @@
-//! What clients that connect once tell to `tracing`: each adapter in equal words.
+//! Events of `tracing` from clients that connect once: equal on each adapter.
 
 use std::fmt::{Debug, Write};
 use std::net::SocketAddr;
@@ -57,7 +57,7 @@ fn a_client_that_connects_once_says_where_to_and_why_it_could_not() {
                 host.shut();
                 host.until_end();
             });
-            // Nobody else gets its port, and nobody listens.
+            // No other process gets its port, and nothing listens there.
             let bound = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
             let any = SocketAddr::from(([127, 0, 0, 1], 0));
             bound.bind(&any.into()).unwrap();

@@ -91,7 +91,7 @@ impl Process {
         }
     }
 
-    /// What it has written so far.
+    /// Returns its output so far.
     pub fn text(&self) -> String {
         self.text
             .lock()

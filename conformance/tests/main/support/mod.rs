@@ -1,4 +1,4 @@
-//! What the interop tests share: peers of all kinds, and the macros that make tests of scenarios.
+//! Shared by the interop tests: peers of all kinds, and the macros that make tests of scenarios.
 
 pub mod certs;
 pub mod data;

@@ -128,7 +128,7 @@ async fn echo<T: Transport>(mut socket: WebSocket<T>) -> Result {
 
 /// Echoes by turns as a message of its own, as one that is shared by many connections, compressed or not, and in pieces.
 ///
-/// What is shared was compressed without regard to what this connection has said, and stands between messages that were not.
+/// Shared messages are compressed without the connection's earlier ones, and come between messages that are not shared.
 async fn echo_shared<T: Transport>(mut socket: WebSocket<T>) -> Result {
     for turn in 0.. {
         let Some(message) = socket.receive().await? else {

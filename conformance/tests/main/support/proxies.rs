@@ -13,7 +13,7 @@ use sansws_async::ConnectOptions;
 use crate::support::certs::Folder;
 use crate::support::foreign::{Process, setup};
 
-/// What the proxy speaks.
+/// The protocol of the proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     Http,

@@ -69,7 +69,7 @@ pub trait Runtime: 'static {
     }
 }
 
-/// What to serve, and how.
+/// The settings of a server.
 #[derive(Clone, Debug, Default)]
 pub struct Setup {
     pub options: ServerOptions,

@@ -8,7 +8,7 @@ use super::foreign::{ForeignServer, Language};
 use super::ours::OurServer;
 use super::runtime::{Runtime, Setup, Smol, Tokio};
 
-/// Who serves.
+/// The adapter that serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
     Foreign(Language),
@@ -21,7 +21,7 @@ impl Side {
     pub const NODE: Self = Self::Foreign(Language::Node);
 }
 
-/// What a server agrees to.
+/// The extensions that a server agrees to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Compression {
     #[default]
