@@ -57,11 +57,17 @@ fn once(url: &Url, dial: ConnectOptions) -> Result<WebSocket, Error> {
     let timeouts = &dial.config.timeouts;
     let from_now = |wait: Option<_>| wait.map(|wait| now() + wait);
     let until = from_now(timeouts.connect);
-    let tcp = first_to_connect(addresses(url, &dial, until)?, until);
-    let tcp = tcp.map_err(|error| match error {
+    let mut addresses = addresses(url, &dial, until)?;
+    if let Some(tried) = &dial.tried {
+        tried.sort(&mut addresses);
+    }
+    let tcp = first_to_connect(addresses, until).map_err(|error| match error {
         Error::Io(error) => dial.dial_failed(url, error),
         late => late,
     })?;
+    if let (Some(tried), Ok(address)) = (&dial.tried, tcp.peer_addr()) {
+        tried.reached(address);
+    }
     let mut stream = Stream::tcp(tcp)?;
     if let Some(proxy) = dial.proxy_for(url).filter(|proxy| proxy.is_secure()) {
         stream = secure_proxy(stream, proxy.host(), &dial, from_now(timeouts.connect))?;

@@ -46,7 +46,8 @@ const KEPT: usize = 1 << 10;
 ///
 /// **Reconnection** follows the table of [`Reconnect`]. A refused request (`401`), a final close code (1000, 1008, 4500 to 4999) or a
 /// server that breaks the protocol stop the client; failing networks and servers do not. Each attempt starts at the original URL, wherever
-/// it was redirected before.
+/// it was redirected before. Of a host with several addresses, one that accepted TCP in a failed attempt is tried last until a connection
+/// is open, so a server that hangs does not keep a client from the others.
 ///
 /// ```no_run
 /// use sansws_std::{Client, ClientState, ConnectOptions, Result};
@@ -361,6 +362,9 @@ impl Client {
         match hooked.and_then(|done| done) {
             Ok(()) => {
                 self.reconnect.opened(now());
+                if let Some(tried) = &self.dial.tried {
+                    tried.clear();
+                }
                 self.link = Link::Open(socket);
                 self.change(ClientState::Open);
             }

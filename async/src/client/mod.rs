@@ -116,7 +116,8 @@ pub trait Connector {
 ///
 /// **Reconnection** follows the table of [`Reconnect`]. A refused request (`401`), a final close code (1000, 1008, 4500 to 4999) or a
 /// server that breaks the protocol stop the client; failing networks and servers do not. Each attempt starts at the original URL, wherever
-/// it was redirected before.
+/// it was redirected before. Of a host with several addresses, one that accepted TCP in a failed attempt is tried last until a connection
+/// is open, so a server that hangs does not keep a client from the others.
 ///
 /// In an adapter, it is `Client`, without a parameter:
 ///

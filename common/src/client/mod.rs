@@ -6,3 +6,4 @@ pub mod queue;
 pub mod request;
 pub mod state;
 pub mod trace;
+pub mod tried;

@@ -16,6 +16,7 @@ use sansws_core::proxy::Proxy;
 use sansws_core::random::Seed;
 
 use super::proxies::ProxyVariables;
+use super::tried::TriedAddresses;
 use crate::error::Error;
 
 /// Options for an outgoing connection.
@@ -43,6 +44,9 @@ pub struct ConnectOptions {
     /// The proxies to use if `proxy` is none. See [`ConnectOptions::proxy_from_env`].
     #[doc(hidden)]
     pub proxy_variables: Option<Arc<ProxyVariables>>,
+    /// The addresses that a client has tried in vain, which come last; `None`: it does not reconnect.
+    #[doc(hidden)]
+    pub tried: Option<Arc<TriedAddresses>>,
     /// Addresses of hosts that are not looked up. See [`ConnectOptions::resolve`].
     pub resolved: Vec<(String, Vec<SocketAddr>)>,
     /// Maximum number of redirects in a row; default 0. See [`ConnectOptions::redirects`].
@@ -65,6 +69,7 @@ impl ConnectOptions {
         }
         ClientHandshake::new(&self.config, url, self.options.clone(), seed.nonce())
             .map_err(|misuse| Error::of_request(misuse, &self.options.fields))?;
+        self.tried = Some(Arc::default());
         Ok(self)
     }
 

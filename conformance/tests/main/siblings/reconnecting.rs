@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sansws_async::{ClientState, ConnectOptions, Stop};
+use sansws_core::config::{Config, Timeouts};
 use sansws_core::dial::{Backoff, ReconnectOptions};
 
 use super::Adapter;
@@ -45,6 +46,7 @@ fn soon() -> ReconnectOptions {
             max: Duration::from_millis(5),
         },
         most_retry_after: Duration::from_millis(5),
+        attempts: Some(30),
         ..ReconnectOptions::default()
     }
 }
@@ -218,6 +220,40 @@ fn each_client_comes_back_alike() {
             assert_eq!(logs[0], logs[2], "{name} {secure}");
         }
     }
+}
+
+/// The first two servers of the name hang: their systems accept TCP, and nothing answers.
+#[test]
+fn each_client_tries_the_next_address_when_a_server_hangs() {
+    let tls = sansws_async::tls::server(Certs::new().identity("server"), None).unwrap();
+    let hanging = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+    let hanging = hanging.each_ref().map(|one| one.local_addr().unwrap());
+    let logs = [Adapter::Tokio, Adapter::Smol, Adapter::Std].map(|adapter| {
+        let (address, thread) = Host::start(tls.clone(), 1, |host| {
+            opens(host, b"\x81\x03end\x88\x02\x03\xe8");
+            host.shut();
+            host.until_end();
+        });
+        let timeouts = Timeouts {
+            handshake: Some(Duration::from_millis(500)),
+            ..Timeouts::default()
+        };
+        let config = Config {
+            timeouts,
+            ..Config::default()
+        };
+        let options = ConnectOptions::default()
+            .config(config)
+            .resolve("host.test", [hanging[0], hanging[1], address]);
+        let log = run(adapter, "ws://host.test/", options);
+        assert!(log.iter().any(|line| line.contains("end")), "{log:?}");
+        thread.join().unwrap();
+        log
+    });
+    let attempts = |log: &[String]| log.iter().filter(|line| *line == "Connecting").count();
+    assert_eq!(attempts(&logs[0]), 3, "{:?}", logs[0]);
+    assert_eq!(logs[0], logs[1]);
+    assert_eq!(logs[0], logs[2]);
 }
 
 /// The hook reads two messages and meets the end in between; what was queued before is not given to that connection.
