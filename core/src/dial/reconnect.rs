@@ -29,7 +29,7 @@
 //! With [`ReconnectOptions::persistent`], only close code 1000, invalid input, or running out of `attempts`, stops the client.
 
 use super::backoff::{Backoff, Retries};
-use crate::close::Closed;
+use crate::close::{Closed, LossCause};
 use crate::http::{Headers, date};
 use crate::random::Seed;
 use crate::time::{Duration, Instant};
@@ -67,9 +67,13 @@ impl Ended {
     }
 }
 
+/// A connection that the peer's violation ended is [`Broken`](Ended::Broken), and any other [`Closed`](Ended::Closed).
 impl From<&Closed> for Ended {
     fn from(closed: &Closed) -> Self {
-        Self::Closed(closed.code())
+        match closed.cause {
+            Some(LossCause::Violation(_)) => Self::Broken,
+            _ => Self::Closed(closed.code()),
+        }
     }
 }
 
@@ -246,7 +250,9 @@ fn retry_after(fields: &Headers) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Violation;
     use Return::{After, Never, Patient, Soon};
+    use alloc::string::String;
 
     #[test]
     fn a_persistent_client_stops_after_1000_and_its_last_attempt_only() {
@@ -308,6 +314,22 @@ mod tests {
         assert_eq!(next, 0);
         assert_eq!(answer(Ended::Unreachable), Soon);
         assert_eq!(answer(Ended::Broken), Never);
+    }
+
+    #[test]
+    fn a_violation_of_the_peer_is_no_lost_connection() {
+        let ended = |cause| {
+            Ended::from(&Closed {
+                code: None,
+                reason: String::new(),
+                clean: false,
+                cause,
+            })
+        };
+        let violation = LossCause::Violation(Violation::ReservedBit);
+        assert_eq!(ended(Some(violation)), Ended::Broken);
+        assert_eq!(ended(Some(LossCause::Reset)), Ended::Closed(1006));
+        assert_eq!(ended(None), Ended::Closed(1006));
     }
 
     #[test]
