@@ -52,55 +52,41 @@ impl<E: Endpoint> Dialer<E> {
         Self::of(Shared::Own(endpoint.into()))
     }
 
-    /// Creates a dialer of an endpoint that connects by itself, for example again after a failure: it is given a dialer of itself. Only the
-    /// dialer that is returned keeps the endpoint while it has no connection: hold it as long as the loop runs.
+    /// Creates a dialer of an endpoint that connects by itself: it is given a dialer of itself. Only the dialer that is returned keeps the
+    /// endpoint while it has no connection: hold it as long as the loop runs. A [`Client`](crate::Client) connects again by itself.
     ///
     /// ```no_run
-    /// use std::time::Duration;
-    ///
     /// use sansws_mio::{
-    ///     Closed, ConnectOptions, Dialer, Endpoint, Error, EventLoop, Incoming, Loop, Result, Socket,
+    ///     ConnectOptions, Dialer, Endpoint, Error, EventLoop, Incoming, Loop, Result, Socket,
     /// };
     ///
-    /// /// Prints what a server sends, and connects again a second after each end.
-    /// struct Feed(Dialer<Self>);
+    /// /// Asks a server for other servers, and these in turn.
+    /// struct Crawler(Dialer<Self>);
     ///
-    /// fn connect(dialer: &Dialer<Feed>, within: &mut Loop) {
-    ///     let url = "wss://example.org/feed";
-    ///     if let Err(error) = dialer.connect(within, url, ConnectOptions::default(), ()) {
-    ///         eprintln!("{error}");
-    ///     }
-    /// }
-    ///
-    /// impl Feed {
-    ///     fn connect_later(&self, within: &mut Loop) {
-    ///         let dialer = self.0.clone();
-    ///         within.after(Duration::from_secs(1), move |within| connect(&dialer, within));
-    ///     }
-    /// }
-    ///
-    /// impl Endpoint for Feed {
+    /// impl Endpoint for Crawler {
     ///     type Data = ();
     ///
-    ///     fn message(&mut self, _: &mut Socket<'_, ()>, message: Incoming<'_>) -> Result {
-    ///         println!("{}", message.text()?);
+    ///     fn open(&mut self, socket: &mut Socket<'_, ()>) -> Result {
+    ///         let _ = socket.send("your peers?");
     ///         Ok(())
     ///     }
     ///
-    ///     fn close(&mut self, socket: &mut Socket<'_, ()>, _: &Closed) {
-    ///         self.connect_later(socket.context());
+    ///     fn message(&mut self, socket: &mut Socket<'_, ()>, message: Incoming<'_>) -> Result {
+    ///         let options = ConnectOptions::default();
+    ///         self.0.connect(socket.context(), message.text()?, options, ())?;
+    ///         Ok(())
     ///     }
     ///
-    ///     fn failed(&mut self, within: &mut Loop, (): (), error: Error) {
+    ///     fn failed(&mut self, _: &mut Loop, (): (), error: Error) {
     ///         eprintln!("{error}");
-    ///         self.connect_later(within);
     ///     }
     /// }
     ///
     /// fn main() -> Result {
     ///     let mut event_loop = EventLoop::new()?;
-    ///     let dialer = Dialer::new_cyclic(Feed);
-    ///     connect(&dialer, event_loop.context());
+    ///     let dialer = Dialer::new_cyclic(Crawler);
+    ///     let options = ConnectOptions::default();
+    ///     dialer.connect(event_loop.context(), "wss://example.org/peers", options, ())?;
     ///     Ok(event_loop.run()?)
     /// }
     /// ```
@@ -131,13 +117,17 @@ impl<E: Endpoint> Dialer<E> {
         data: E::Data,
     ) -> Result<ConnectionId, Error> {
         let (url, options) = url.into_request(options)?;
-        let handler = match &self.shared {
-            Shared::Own(handler) => handler.clone(),
+        within.connect(url, options, self.handler()?, Box::new(data), true)
+    }
+
+    /// Returns the endpoint.
+    pub(crate) fn handler(&self) -> Result<Handler, Error> {
+        match &self.shared {
+            Shared::Own(handler) => Ok(handler.clone()),
             Shared::Weak(weak) => weak
                 .upgrade()
-                .ok_or_else(|| Error::other("the dialer that `new_cyclic` returned is gone"))?,
-        };
-        within.connect(url, options, handler, Box::new(data))
+                .ok_or_else(|| Error::other("the dialer that `new_cyclic` returned is gone")),
+        }
     }
 }
 

@@ -64,8 +64,8 @@ pub trait Endpoint: 'static {
         Err(Error::reject(Response::text(404, "not found\n")))
     }
 
-    /// A connection to a server could not be opened; `data` are what [`Dialer::connect`](crate::Dialer::connect) was given. It may connect
-    /// again, after a while.
+    /// A connection to a server could not be opened; `data` are those given to [`Dialer::connect`](crate::Dialer::connect). For a
+    /// [`Client`](crate::Client), it has stopped without a connection.
     fn failed(&mut self, within: &mut Loop, data: Self::Data, error: Error) {
         let _ = (within, data, error);
     }
@@ -266,6 +266,12 @@ impl<E: Endpoint> Host for Hosted<E> {
     fn forget(&mut self, key: usize) {
         // The slab is whole again before the data are dropped, which may panic.
         drop(self.data.try_remove(key));
+    }
+
+    fn release(&mut self, key: usize) -> Option<Box<dyn Any>> {
+        self.data
+            .try_remove(key)
+            .map(|data| Box::new(data) as Box<dyn Any>)
     }
 }
 

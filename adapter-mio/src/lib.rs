@@ -32,6 +32,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod app;
+mod client;
 mod clock;
 mod dialer;
 mod endpoint;
@@ -47,6 +48,7 @@ mod stream;
 mod timers;
 
 pub use app::{Auth, Credential, IntoService, Layer, PerAddress, Route, Router};
+pub use client::{Client, ClientHandle};
 pub use dialer::Dialer;
 pub use endpoint::Endpoint;
 pub use event_loop::{EventLoop, Handle, Handler, Loop};
@@ -64,8 +66,8 @@ pub use sansws_common::metrics;
 #[cfg(feature = "tls")]
 pub use sansws_common::tls;
 pub use sansws_common::{
-    ConnectOptions, Counters, Error, HandlerError, Health, IntoRequest, KindError, RequestError,
-    Result, Scope, ServerHandle, ServerMetrics, Status,
+    ClientState, ConnectOptions, Counters, Error, HandlerError, Health, IntoRequest, KindError,
+    RequestError, Result, Scope, ServerHandle, ServerMetrics, Status, Stop,
 };
 
 // Values of the core that applications name.

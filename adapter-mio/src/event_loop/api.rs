@@ -99,6 +99,11 @@ impl Loop {
         Handle::new(&self.mailbox)
     }
 
+    /// Returns whether no more connections are opened.
+    pub(crate) const fn is_ending(&self) -> bool {
+        self.is_ending
+    }
+
     /// Ends the loop after this turn: all connections are dropped, and [`EventLoop::run`](crate::EventLoop::run) returns. To shut a server
     /// down in order, use its [`ServerHandle`](crate::ServerHandle).
     pub const fn stop(&mut self) {

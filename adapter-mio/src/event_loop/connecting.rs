@@ -28,8 +28,8 @@ const READ: usize = 16 << 10;
 /// A connection that is not open yet.
 pub(super) struct Connecting {
     pub(super) phase: Phase,
-    /// The URL before redirects.
-    pub(super) asked: Url,
+    /// The URL before redirects, if `tracing` is told how it ends.
+    pub(super) traced: Option<Url>,
     pub(super) redirects: Redirects,
     pub(super) dial: ConnectOptions,
     pub(super) handler: Handler,
@@ -90,6 +90,14 @@ impl std::fmt::Debug for Connecting {
 impl Connecting {
     pub(super) fn url(&self) -> &Url {
         self.redirects.url()
+    }
+
+    /// Tries these addresses.
+    pub(super) fn race(&mut self, mut addresses: Vec<SocketAddr>) {
+        if let Some(tried) = &self.dial.tried {
+            tried.sort(&mut addresses);
+        }
+        self.phase = Phase::Racing(Race::new(addresses));
     }
 
     /// Returns when something is due.

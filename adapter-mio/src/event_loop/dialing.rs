@@ -18,7 +18,7 @@ use sansws_core::connection::Connection;
 use sansws_core::handshake::Redirects;
 use sansws_core::http::Url;
 
-use super::connecting::{Connecting, Phase, Race, Shaking, tunnel};
+use super::connecting::{Connecting, Phase, Shaking, tunnel};
 use super::peer::{Attached, Peer, Pending, Stage};
 use super::{Handler, Loop};
 use crate::id::ConnectionId;
@@ -72,13 +72,14 @@ enum Next {
 }
 
 impl Loop {
-    /// Starts to connect; the endpoint of `handler` is told how it ends.
+    /// Starts to connect; the endpoint of `handler` is told how it ends, and so is `tracing` if this `is_traced`.
     pub(crate) fn connect(
         &mut self,
         url: Url,
         dial: ConnectOptions,
         handler: Handler,
         data: Box<dyn Any>,
+        is_traced: bool,
     ) -> Result<ConnectionId, Error> {
         if self.is_ending {
             return Err(Error::other(
@@ -86,10 +87,13 @@ impl Loop {
             ));
         }
         let serial = self.next_serial();
-        trace::connects(&url);
+        let traced = is_traced.then(|| url.clone());
+        if let Some(url) = &traced {
+            trace::connects(url);
+        }
         let connecting = Connecting {
             phase: Phase::Resolving,
-            asked: url.clone(),
+            traced,
             redirects: Redirects::new(url, dial.options.clone(), dial.redirects),
             deadline: None,
             lookup: None,
@@ -155,7 +159,9 @@ impl Loop {
                     return;
                 }
                 Ok(Next::Open) => {
-                    trace::connect_ended(&connecting.asked, None);
+                    if let Some(url) = &connecting.traced {
+                        trace::connect_ended(url, None);
+                    }
                     self.opened(slot);
                     return self.open_turn(slot);
                 }
@@ -207,7 +213,7 @@ impl Loop {
                 }
                 connecting.deadline = timeouts.connect.map(|wait| now + wait);
                 match known_addresses(connecting.url(), &connecting.dial) {
-                    Some(addresses) => connecting.phase = Phase::Racing(Race::new(addresses)),
+                    Some(addresses) => connecting.race(addresses),
                     None => {
                         let (host, port) = connecting.dial.first_hop(connecting.redirects.url());
                         let host = String::from(host);
@@ -230,6 +236,9 @@ impl Loop {
                     race.end(&self.registry);
                     return Err(Error::ConnectTimeout(None));
                 };
+                if let (Some(tried), Ok(address)) = (&connecting.dial.tried, socket.peer_addr()) {
+                    tried.reached(address);
+                }
                 peer.stream = Stream::tcp(socket);
                 connecting.phase = Phase::Connected;
             }
@@ -368,7 +377,7 @@ impl Loop {
                 return;
             }
         };
-        connecting.phase = Phase::Racing(Race::new(addresses));
+        connecting.race(addresses);
         self.turn(slot);
     }
 
@@ -412,7 +421,7 @@ impl Loop {
     fn fail_to_connect(&mut self, slot: usize, connecting: Connecting, error: Error) {
         let Connecting {
             mut phase,
-            asked,
+            traced,
             handler,
             data,
             dial,
@@ -424,7 +433,9 @@ impl Loop {
         }
         self.remove(slot);
         let error = dial.name_timeout(redirects.url(), error);
-        trace::connect_ended(&asked, Some(&error));
+        if let Some(url) = &traced {
+            trace::connect_ended(url, Some(&error));
+        }
         let called = contain(|| handler.call(|host| host.failed(self, data, error)));
         if called.is_err() {
             let _ = contain(|| tracing::error!("a callback of a client panicked"));

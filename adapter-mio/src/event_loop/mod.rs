@@ -86,6 +86,8 @@ pub(crate) trait Host {
     fn visit(&mut self, at: At, within: &mut Loop, work: Visit) -> Result;
     /// Drops the data of a connection.
     fn forget(&mut self, key: usize);
+    /// Gives the data of a connection back.
+    fn release(&mut self, key: usize) -> Option<Box<dyn Any>>;
 }
 
 /// Work of an application for one connection: it gets the connection's data, whatever their type is.
@@ -185,7 +187,7 @@ impl Handler {
     }
 
     /// Calls back, if it is an endpoint.
-    fn call<R>(&self, work: impl FnOnce(&mut dyn Host) -> R) -> Option<R> {
+    pub(crate) fn call<R>(&self, work: impl FnOnce(&mut dyn Host) -> R) -> Option<R> {
         self.endpoint()?.call(work)
     }
 }

@@ -18,6 +18,7 @@ mod groups;
 mod layers;
 mod lifetimes;
 mod per_address;
+mod reconnecting;
 mod remote;
 mod routes;
 mod secure;

@@ -402,7 +402,7 @@ impl Client {
 
     fn change(&mut self, state: ClientState) {
         self.state = state;
-        self.state.report(&self.url, &mut self.on_change);
+        self.state.report(&self.url, self.on_change.as_deref_mut());
     }
 
     /// Waits for the next attempt.

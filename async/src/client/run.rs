@@ -159,7 +159,7 @@ impl<C: Connector> Client<C> {
 
     fn change(&mut self, state: ClientState) {
         self.state = state;
-        self.state.report(&self.url, &mut self.on_change);
+        self.state.report(&self.url, self.on_change.as_deref_mut());
     }
 
     /// Sends queued messages. Ready when none are left, or the connection accepts no more.

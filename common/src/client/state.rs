@@ -74,7 +74,7 @@ impl ClientState {
 
     /// Logs the new state of a client of this URL, and calls the hook `on_change`, which may panic.
     #[doc(hidden)]
-    pub fn report(&self, url: &Url, hook: &mut Option<OnChange>) {
+    pub fn report<F: FnMut(&Self) + ?Sized>(&self, url: &Url, hook: Option<&mut F>) {
         match self {
             Self::Connecting => trace::connects(url),
             Self::Open => trace::connect_ended(url, None),

@@ -11,6 +11,8 @@ use super::Adapter;
 use super::clients::Host;
 use crate::support::certs::Certs;
 
+const ALL: [Adapter; 4] = [Adapter::Tokio, Adapter::Smol, Adapter::Std, Adapter::Mio];
+
 type Play = fn(&mut Host);
 
 /// The report of a client.
@@ -87,9 +89,44 @@ fn run(adapter: Adapter, url: &str, options: ConnectOptions) -> Vec<String> {
             }
             assert!(client.send_text("late").is_err());
         }
-        Adapter::Mio => panic!("it has no such client"),
+        Adapter::Mio => on_mio(url, options, &log),
     }
     std::mem::take(&mut *log.lock().unwrap())
+}
+
+/// Sends what the others queue on its first connection.
+fn on_mio(url: &str, options: ConnectOptions, log: &Log) {
+    use sansws_mio::{Client, Dialer, Endpoint, EventLoop, Incoming, Result, Socket};
+
+    struct Noting(Log);
+    impl Endpoint for Noting {
+        type Data = Vec<&'static str>;
+        fn open(&mut self, socket: &mut Socket<'_, Self::Data>) -> Result {
+            let _ = socket.send("hook");
+            for text in std::mem::take(socket.data()) {
+                let _ = socket.send(text);
+            }
+            Ok(())
+        }
+        fn message(&mut self, _: &mut Socket<'_, Self::Data>, message: Incoming<'_>) -> Result {
+            note(&self.0, format!("{:?}", message.into_message()));
+            Ok(())
+        }
+    }
+    let mut event_loop = EventLoop::new().unwrap();
+    let (has_stopped, mut tell) = (Arc::new(Mutex::new(false)), told(log));
+    let stopped = Arc::clone(&has_stopped);
+    let client = Client::new(url, options).unwrap().reconnect(soon());
+    let client = client.on_change(move |state| {
+        tell(state);
+        *stopped.lock().unwrap() = matches!(state, ClientState::Stopped(_));
+    });
+    let dialer = Dialer::new(Noting(Arc::clone(log)));
+    let data = vec!["first", "second"];
+    client.start(event_loop.context(), &dialer, data).unwrap();
+    while !*has_stopped.lock().unwrap() {
+        event_loop.turn(Some(Duration::from_secs(1))).unwrap();
+    }
 }
 
 fn opens(host: &mut Host, then: &[u8]) {
@@ -195,7 +232,7 @@ fn each_client_comes_back_alike() {
     let tls = sansws_async::tls::server(certs.identity("server"), None).unwrap();
     for secure in [false, true] {
         for (name, last) in LAST {
-            let logs = [Adapter::Tokio, Adapter::Smol, Adapter::Std].map(|adapter| {
+            let logs = ALL.map(|adapter| {
                 let count = Mutex::new(0);
                 let (address, thread) = Host::start(tls.clone(), PLAYS.len() + 1, move |host| {
                     if secure {
@@ -216,8 +253,9 @@ fn each_client_comes_back_alike() {
                 thread.join().unwrap();
                 log
             });
-            assert_eq!(logs[0], logs[1], "{name} {secure}");
-            assert_eq!(logs[0], logs[2], "{name} {secure}");
+            for log in &logs[1..] {
+                assert_eq!(&logs[0], log, "{name} {secure}");
+            }
         }
     }
 }
@@ -228,7 +266,7 @@ fn each_client_tries_the_next_address_when_a_server_hangs() {
     let tls = sansws_async::tls::server(Certs::new().identity("server"), None).unwrap();
     let hanging = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
     let hanging = hanging.each_ref().map(|one| one.local_addr().unwrap());
-    let logs = [Adapter::Tokio, Adapter::Smol, Adapter::Std].map(|adapter| {
+    let logs = ALL.map(|adapter| {
         let (address, thread) = Host::start(tls.clone(), 1, |host| {
             opens(host, b"\x81\x03end\x88\x02\x03\xe8");
             host.shut();
@@ -252,8 +290,9 @@ fn each_client_tries_the_next_address_when_a_server_hangs() {
     });
     let attempts = |log: &[String]| log.iter().filter(|line| *line == "Connecting").count();
     assert_eq!(attempts(&logs[0]), 3, "{:?}", logs[0]);
-    assert_eq!(logs[0], logs[1]);
-    assert_eq!(logs[0], logs[2]);
+    for log in &logs[1..] {
+        assert_eq!(&logs[0], log);
+    }
 }
 
 /// The hook reads two messages and meets the end in between; what was queued before is not given to that connection.

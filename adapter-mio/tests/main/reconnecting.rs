@@ -1,0 +1,437 @@
+//! Clients that connect again: states, data, and being closed from each callback.
+
+use std::cell::RefCell;
+use std::net::{SocketAddr, TcpListener};
+use std::rc::{Rc, Weak};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use sansws_mio::core::dial::{Backoff, ReconnectOptions};
+use sansws_mio::{
+    Client, ClientHandle, ClientState, CloseCode, Closed, Config, ConnectOptions, Dialer, Endpoint,
+    Error, EventLoop, Incoming, Loop, Result, Sent, Socket, Stop, Timeouts,
+};
+
+/// A server that sends "hello" on each connection, and closes with these codes, one for each; 0 cuts TCP instead.
+fn server(codes: Vec<u16>) -> (SocketAddr, JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let thread = thread::spawn(move || {
+        for code in codes {
+            let (stream, _) = listener.accept().unwrap();
+            let upgrade = sansws_std::accept(stream, Config::default().into()).unwrap();
+            let mut socket = upgrade.accept().unwrap();
+            socket.send_text("hello").unwrap();
+            if code == 0 {
+                continue;
+            }
+            let _ = socket.close(code, "");
+        }
+    });
+    (address, thread)
+}
+
+/// An address that refuses connections.
+fn refuses() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap()
+}
+
+#[derive(Clone, Default)]
+struct Log(Rc<RefCell<Vec<String>>>);
+
+impl Log {
+    fn note(&self, text: impl Into<String>) {
+        self.0.borrow_mut().push(text.into());
+    }
+
+    fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *self.0.borrow_mut())
+    }
+
+    fn has_stopped(&self) -> bool {
+        let log = self.0.borrow();
+        log.iter().any(|line| line.starts_with("stopped"))
+    }
+}
+
+/// Notes its callbacks, and acts in one of them.
+struct Noting {
+    log: Log,
+    /// A callback, and its action.
+    act: Option<(&'static str, Act)>,
+}
+
+type Act = Box<dyn FnMut(&mut Loop)>;
+
+/// The data of a client: how often it was open.
+type Opens = Rc<RefCell<u32>>;
+
+impl Noting {
+    fn did(&mut self, callback: &str, within: &mut Loop) {
+        self.log.note(callback);
+        if let Some((at, act)) = &mut self.act
+            && *at == callback
+        {
+            act(within);
+        }
+    }
+}
+
+impl Endpoint for Noting {
+    type Data = Opens;
+
+    fn open(&mut self, socket: &mut Socket<'_, Opens>) -> Result {
+        *socket.data().borrow_mut() += 1;
+        self.did("open", socket.context());
+        Ok(())
+    }
+
+    fn message(&mut self, socket: &mut Socket<'_, Opens>, message: Incoming<'_>) -> Result {
+        assert_eq!(message.text()?, "hello");
+        self.did("message", socket.context());
+        Ok(())
+    }
+
+    fn close(&mut self, socket: &mut Socket<'_, Opens>, _: &Closed) {
+        self.did("close", socket.context());
+    }
+
+    fn failed(&mut self, within: &mut Loop, opens: Opens, _: Error) {
+        self.log.note(format!("{} opens", opens.borrow()));
+        self.did("failed", within);
+    }
+}
+
+fn soon() -> ReconnectOptions {
+    ReconnectOptions {
+        backoff: Backoff {
+            base: Duration::from_millis(2),
+            max: Duration::from_millis(5),
+        },
+        attempts: Some(3),
+        ..ReconnectOptions::default()
+    }
+}
+
+fn note_states(log: &Log) -> impl FnMut(&ClientState) + 'static {
+    let log = log.clone();
+    move |state| {
+        log.note(match state {
+            ClientState::Connecting => "connecting".to_owned(),
+            ClientState::Open => "is open".to_owned(),
+            ClientState::Waiting { .. } => "waiting".to_owned(),
+            ClientState::Stopped(Stop::Done(_)) => "stopped: done".to_owned(),
+            ClientState::Stopped(Stop::Closed(Some(_))) => "stopped: closed".to_owned(),
+            ClientState::Stopped(Stop::Closed(None)) => "stopped: given up".to_owned(),
+            ClientState::Stopped(Stop::Failed(_)) => "stopped: failed".to_owned(),
+            _ => "?".to_owned(),
+        });
+    }
+}
+
+/// A client in a loop of its own.
+struct Stage {
+    event_loop: EventLoop,
+    log: Log,
+    opens: Weak<RefCell<u32>>,
+    handle: ClientHandle,
+}
+
+impl Stage {
+    /// Starts it; `act` acts with a handle of the client in the callback of this name.
+    fn start(
+        address: SocketAddr,
+        act: Option<(&'static str, fn(&ClientHandle, &mut Loop))>,
+    ) -> Self {
+        let mut event_loop = EventLoop::new().unwrap();
+        let log = Log::default();
+        let handle: Rc<RefCell<Option<ClientHandle>>> = Rc::default();
+        let act = act.map(|(at, act)| {
+            let handle = Rc::clone(&handle);
+            let act: Act = Box::new(move |within| {
+                let handle = handle.borrow().clone().unwrap();
+                act(&handle, within);
+            });
+            (at, act)
+        });
+        let noting = Noting {
+            log: log.clone(),
+            act,
+        };
+        let opens = Opens::default();
+        let weak = Rc::downgrade(&opens);
+        let started = client(address, &log)
+            .start(event_loop.context(), &Dialer::new(noting), opens)
+            .unwrap();
+        *handle.borrow_mut() = Some(started.clone());
+        Self {
+            event_loop,
+            log,
+            opens: weak,
+            handle: started,
+        }
+    }
+
+    fn until(&mut self, mut holds: impl FnMut(&Self) -> bool) {
+        for _ in 0..10_000 {
+            if holds(self) {
+                return;
+            }
+            self.event_loop
+                .turn(Some(Duration::from_millis(10)))
+                .unwrap();
+        }
+        panic!("not in time: {:?}", self.log.take());
+    }
+
+    /// Runs until it has stopped; returns its log.
+    fn finish(mut self) -> Vec<String> {
+        self.until(|stage| stage.log.has_stopped());
+        // Nothing more comes: no timer, no attempt, no callback.
+        for _ in 0..5 {
+            let most = Some(Duration::from_millis(5));
+            self.event_loop.turn(most).unwrap();
+        }
+        assert_eq!(self.handle.connection(), None);
+        assert_eq!(self.event_loop.context().connections(), 0);
+        assert!(self.opens.upgrade().is_none(), "its data are dropped");
+        self.log.take()
+    }
+}
+
+fn client(address: SocketAddr, log: &Log) -> Client {
+    let config = Config {
+        timeouts: Timeouts {
+            close: Duration::from_secs(20),
+            ..Timeouts::default()
+        },
+        ..Config::default()
+    };
+    let options = ConnectOptions::default().config(config);
+    Client::new(format!("ws://{address}/"), options)
+        .unwrap()
+        .reconnect(soon())
+        .on_change(note_states(log))
+}
+
+const OPENED: [&str; 4] = ["connecting", "open", "is open", "message"];
+
+#[test]
+fn data_stay_with_a_client_over_its_connections() {
+    let (address, thread) = server(vec![1012, 0, 1000]);
+    let mut stage = Stage::start(address, None);
+    stage.until(|stage| {
+        stage
+            .opens
+            .upgrade()
+            .is_some_and(|opens| *opens.borrow() == 3)
+            || stage.log.has_stopped()
+    });
+    let log = stage.finish();
+    let mut want = Vec::new();
+    for _ in 0..2 {
+        want.extend(OPENED);
+        want.extend(["close", "waiting"]);
+    }
+    want.extend(OPENED);
+    want.extend(["close", "stopped: done"]);
+    assert_eq!(log, want);
+    thread.join().unwrap();
+}
+
+#[test]
+fn a_client_that_gives_up_returns_its_data() {
+    let want = [
+        "connecting",
+        "waiting",
+        "connecting",
+        "waiting",
+        "connecting",
+        "waiting",
+        "connecting",
+        "stopped: failed",
+        "0 opens",
+        "failed",
+    ];
+    assert_eq!(Stage::start(refuses(), None).finish(), want);
+    // After a connection, too.
+    let (address, thread) = server(vec![1012]);
+    let mut stage = Stage::start(address, None);
+    stage.until(|stage| stage.log.0.borrow().iter().any(|line| line == "message"));
+    thread.join().unwrap();
+    let log = stage.finish();
+    assert_eq!(
+        log[log.len() - 3..],
+        ["stopped: failed", "1 opens", "failed"]
+    );
+}
+
+#[test]
+fn a_client_is_closed_from_each_callback() {
+    let close = |handle: &ClientHandle, within: &mut Loop| {
+        handle.close(within, CloseCode::AWAY, "enough");
+        handle.close(within, CloseCode::NORMAL, "more than enough");
+    };
+    let cases: [(&str, &[&str]); 4] = [
+        (
+            "open",
+            &["connecting", "open", "is open", "close", "stopped: closed"],
+        ),
+        (
+            "message",
+            &[
+                "connecting",
+                "open",
+                "is open",
+                "message",
+                "close",
+                "stopped: closed",
+            ],
+        ),
+        // It waits then: its endpoint gets the data.
+        (
+            "close",
+            &[
+                "connecting",
+                "open",
+                "is open",
+                "message",
+                "close",
+                "stopped: given up",
+                "1 opens",
+                "failed",
+            ],
+        ),
+        ("failed", &["stopped: failed", "1 opens", "failed"]),
+    ];
+    for (at, want) in cases {
+        let (address, thread) = server(vec![1012]);
+        let log = Stage::start(address, Some((at, close))).finish();
+        let log: Vec<_> = log.iter().map(String::as_str).collect();
+        assert!(log.ends_with(want), "{at}: {log:?}");
+        thread.join().unwrap();
+    }
+}
+
+#[test]
+fn a_client_is_closed_while_it_connects_or_waits() {
+    let hanging = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut connecting = Stage::start(hanging.local_addr().unwrap(), None);
+    for _ in 0..5 {
+        let most = Some(Duration::from_millis(5));
+        connecting.event_loop.turn(most).unwrap();
+    }
+    let waiting = Stage::start(refuses(), None);
+    for (name, mut stage) in [("connecting", connecting), ("waiting", waiting)] {
+        if name == "waiting" {
+            stage.until(|stage| stage.handle.connection().is_none());
+        }
+        let handle = stage.handle.clone();
+        handle.close(stage.event_loop.context(), CloseCode::NORMAL, "");
+        let log = stage.finish();
+        assert_eq!(
+            log[log.len() - 3..],
+            ["stopped: given up", "0 opens", "failed"],
+            "{name}"
+        );
+        assert_eq!(log[..log.len() - 3].last().unwrap(), name);
+    }
+}
+
+#[test]
+fn a_callback_that_panics_does_not_stop_a_client() {
+    for at in ["open", "message", "close"] {
+        let (address, thread) = server(vec![1012; 4]);
+        let log = Stage::start(address, Some((at, |_, _| panic!("as a test does")))).finish();
+        let opens = log.iter().filter(|line| *line == "open").count();
+        // 1011, with which a panic of `open` or `message` closes, is one to come back after.
+        assert_eq!(opens, 4, "{at}: {log:?}");
+        assert_eq!(log[log.len() - 2..], ["close", "stopped: failed"], "{at}");
+        thread.join().unwrap();
+    }
+    // A hook that panics at each state harms nobody.
+    let (address, thread) = server(vec![1012, 1000]);
+    let mut event_loop = EventLoop::new().unwrap();
+    let log = Log::default();
+    let noting = Noting {
+        log: log.clone(),
+        act: None,
+    };
+    let opens = Opens::default();
+    let weak = Rc::downgrade(&opens);
+    let client = client(address, &log).on_change(|_| panic!("as a test does"));
+    client
+        .start(event_loop.context(), &Dialer::new(noting), opens)
+        .unwrap();
+    while weak.upgrade().is_some() {
+        event_loop.turn(Some(Duration::from_millis(10))).unwrap();
+    }
+    assert_eq!(
+        log.take(),
+        ["open", "message", "close", "open", "message", "close"]
+    );
+    thread.join().unwrap();
+}
+
+#[test]
+fn a_loop_that_ends_drops_its_clients() {
+    let (address, thread) = server(vec![1012]);
+    // One is open, one waits.
+    for address in [address, refuses()] {
+        let mut stage = Stage::start(address, None);
+        stage.until(|stage| stage.log.0.borrow().len() > 1);
+        let Stage {
+            event_loop,
+            opens,
+            handle,
+            ..
+        } = stage;
+        drop(event_loop);
+        assert!(opens.upgrade().is_none());
+        assert_eq!(handle.connection(), None);
+    }
+    thread.join().unwrap();
+}
+
+/// An endpoint that holds the handle of its own client.
+struct Own {
+    handle: Rc<RefCell<Option<ClientHandle>>>,
+    _alive: Rc<()>,
+}
+
+impl Endpoint for Own {
+    type Data = ();
+
+    fn message(&mut self, socket: &mut Socket<'_, ()>, _: Incoming<'_>) -> Result {
+        let handle = self.handle.borrow();
+        let connection = handle.as_ref().and_then(ClientHandle::connection);
+        assert_eq!(connection, Some(socket.id()));
+        socket.context().stop();
+        Ok(())
+    }
+}
+
+#[test]
+fn a_handle_keeps_nothing() {
+    let (address, thread) = server(vec![0]);
+    let alive = Rc::new(());
+    let weak = Rc::downgrade(&alive);
+    let mut event_loop = EventLoop::new().unwrap();
+    let handle: Rc<RefCell<Option<ClientHandle>>> = Rc::default();
+    let own = Own {
+        handle: Rc::clone(&handle),
+        _alive: alive,
+    };
+    let started = client(address, &Log::default())
+        .start(event_loop.context(), &Dialer::new(own), ())
+        .unwrap();
+    let connection = started.connection().unwrap();
+    let early = event_loop.context().send(connection, "too early");
+    assert_eq!(early, Sent::Closed);
+    *handle.borrow_mut() = Some(started);
+    event_loop.run().unwrap();
+    drop(event_loop);
+    assert!(weak.upgrade().is_none(), "a handle kept its endpoint");
+    thread.join().unwrap();
+}
