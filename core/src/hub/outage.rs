@@ -2,7 +2,7 @@
 //! RFC 6455 section 7.4.1 and the registry of close codes for 1012.
 //! Knows no backplane.
 
-use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
 
 use super::{ChannelId, Hub, OutagePolicy};
 use crate::close::CloseCode;
@@ -12,7 +12,7 @@ use crate::time::spread;
 impl Hub {
     /// Schedules the closing of channels if clients are to go elsewhere.
     pub(super) fn send_away(&mut self, now: Instant) {
-        let ids: BTreeSet<ChannelId> = self.channels.ids().collect();
+        let ids: Vec<ChannelId> = self.channels.ids().collect();
         for id in ids {
             self.send_away_one(now, id);
         }
