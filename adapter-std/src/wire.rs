@@ -130,7 +130,7 @@ impl<S: ByteStream> Wire<S> {
         if self.stream.socket().is_none() {
             return;
         }
-        let deadline = Some(now() + timeouts.close);
+        let deadline = Some(now() + timeouts.to_end());
         loop {
             self.unread.clear();
             if deadline.is_some_and(|deadline| deadline <= now())

@@ -2,7 +2,7 @@
 //! RFC 6455 sections 7.1.1 (waiting for the close) and 10.4 (limits); RFC 7692 section 7.1 (compression parameters).
 //! Plain data: knows none of the machines that read it.
 
-use crate::time::Duration;
+use crate::time::{Duration, Instant};
 
 /// Settings of one endpoint; shared by all its connections.
 ///
@@ -180,7 +180,8 @@ pub struct Timeouts {
     pub keep_alive: Duration,
     /// The closing handshake, and the end of TCP after it; default 5 s each. Then: the connection is dropped. A client waits as long
     /// for the body of a refusal, and takes the part that has arrived. A server gives its peer the same time to read a
-    /// response to a plain HTTP request, plus one second per KiB.
+    /// response to a plain HTTP request, plus one second per KiB. A client that is not admitted has it for the head of its request, if
+    /// there are pages that are served always.
     pub close: Duration,
     /// How long connections may go on when a server shuts down; default 10 s. Then: they are dropped.
     pub shutdown: Duration,
@@ -198,6 +199,25 @@ impl Timeouts {
     #[doc(hidden)]
     pub fn to_take_whole(&self, bytes: usize) -> Duration {
         self.close.saturating_add(second_per_kib(bytes))
+    }
+
+    /// Returns how long a client that is not admitted may take to request a page that is served always: `close`, as it is refused otherwise.
+    #[doc(hidden)]
+    pub const fn to_ask_unadmitted(&self) -> Duration {
+        self.close
+    }
+
+    /// Returns how long a peer that has taken its last response may take to read it and to end TCP: `close`.
+    #[doc(hidden)]
+    pub const fn to_end(&self) -> Duration {
+        self.close
+    }
+
+    /// Returns until when a client waits for the body of a refusal whose head has arrived: `close`, but no longer than for any answer.
+    #[doc(hidden)]
+    pub fn refusal_until(&self, now: Instant, deadline: Option<Instant>) -> Instant {
+        let until = now + self.close;
+        deadline.map_or(until, |deadline| deadline.min(until))
     }
 }
 

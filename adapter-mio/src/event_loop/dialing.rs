@@ -299,10 +299,8 @@ impl Loop {
             Phase::Handshake(shaking) => {
                 let answer = shaking.step(&mut peer.stream);
                 if answer.is_err() && shaking.is_refused() {
-                    // The rest of a refusal has less time than an answer.
-                    let until = now + timeouts.close;
-                    let at = connecting.deadline.map_or(until, |at| at.min(until));
-                    connecting.deadline = Some(at);
+                    let until = timeouts.refusal_until(now, connecting.deadline);
+                    connecting.deadline = Some(until);
                 }
                 let (opened, seed, rest) = answer?;
                 let config = Arc::clone(&connecting.dial.config);

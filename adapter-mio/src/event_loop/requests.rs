@@ -138,8 +138,8 @@ impl Loop {
                         }
                         Err(_) => return Next::Over,
                         Ok(()) => {
-                            let close = served.options.config.timeouts.close;
-                            opening.deadline = Some(now() + close);
+                            let wait = served.options.config.timeouts.to_end();
+                            opening.deadline = Some(now() + wait);
                         }
                     }
                 }
@@ -297,7 +297,8 @@ impl Loop {
                 }
                 Ok(None) => {
                     if !std::mem::replace(&mut opening.has_short_deadline, true) {
-                        opening.deadline = Some(self.now + served.options.config.timeouts.close);
+                        let wait = served.options.config.timeouts.to_ask_unadmitted();
+                        opening.deadline = Some(self.now + wait);
                     }
                     let filled = self.fill(slot, opening);
                     if !matches!(filled, Next::Over) {

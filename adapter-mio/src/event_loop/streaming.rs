@@ -156,7 +156,7 @@ impl Loop {
         let Stage::Streaming(streamed) = &mut peer.stage else {
             return Turn::Over;
         };
-        let until = self.now + streamed.config().timeouts.close;
+        let until = self.now + streamed.config().timeouts.to_end();
         streamed.shut(until);
         Turn::Round
     }

@@ -152,8 +152,8 @@ impl<S: ByteStream> Connecting<S> {
                 return Ok(answer);
             }
             if self.handshake.is_refused() && self.body_until.is_none() {
-                let until = now() + self.config.timeouts.close;
-                self.body_until = Some(self.deadline.map_or(until, |at| at.min(until)));
+                let timeouts = &self.config.timeouts;
+                self.body_until = Some(timeouts.refusal_until(now(), self.deadline));
             }
             match wire.read(self.body_until.or(self.deadline)) {
                 Ok(more) => self.ended = !more,

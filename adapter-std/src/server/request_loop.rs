@@ -241,7 +241,7 @@ pub(super) fn refuse(
 ) {
     let config = &options.config;
     let head = app.has_always().then(|| {
-        let deadline = Some(now() + config.timeouts.close);
+        let deadline = Some(now() + config.timeouts.to_ask_unadmitted());
         await_head(
             &mut wire,
             &mut ServerHandshake::new(Arc::clone(config)),

@@ -97,8 +97,7 @@ impl Asking {
             return Ok(answer);
         }
         // The status is known: even if the body is cut off, this is the server's answer.
-        let body_until = transport.now() + config.timeouts.close;
-        let until = deadline.map_or(body_until, |deadline| deadline.min(body_until));
+        let until = config.timeouts.refusal_until(transport.now(), deadline);
         let body = |transport: &mut T, cx: &mut Context<'_>| self.poll(transport, cx, false);
         match within(transport, Some(until), Failure::Timeout, body).await {
             Ok(Some(answer)) => Ok(answer),

@@ -480,7 +480,7 @@ async fn refuse_inside<T: Transport, S: Service<T>>(
     let mut reader = HeadReader::new(config);
     let (mut response, mut framing) = (None, Framing::default());
     if service.has_always() {
-        let deadline = Some(transport.now() + config.timeouts.close);
+        let deadline = Some(transport.now() + config.timeouts.to_ask_unadmitted());
         let read = reader.read(&mut transport, deadline, None).await;
         if let Ok(head) = read
             && service.is_always(&head)

@@ -50,7 +50,7 @@ pub(crate) async fn answer_and_end<T: Transport>(
         cx.waker().wake_by_ref();
         Poll::Pending
     };
-    let deadline = Some(transport.now() + config.timeouts.close);
+    let deadline = Some(transport.now() + config.timeouts.to_end());
     match within(transport, deadline, Refusal::Timeout, finish).await {
         Ok(()) | Err(Error::Refusal(Refusal::Timeout) | Error::Io(_)) => Ok(()),
         Err(error) => Err(error),
