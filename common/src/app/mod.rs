@@ -7,6 +7,7 @@ mod auth;
 mod layer;
 mod router;
 mod service;
+mod table;
 
 pub use address::PerAddress;
 #[doc(hidden)]
@@ -18,7 +19,9 @@ pub use layer::Layer;
 pub use router::{Route, Router};
 pub use service::App;
 #[doc(hidden)]
-pub use service::{Decision, is_for};
+pub use service::Decision;
+#[doc(hidden)]
+pub use table::{Found, RouteTable, Target};
 
 /// Stands where a policy names a hub: these adapters join groups in another way, or not at all.
 pub type NoHub = std::convert::Infallible;

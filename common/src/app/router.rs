@@ -12,7 +12,8 @@ use sansws_core::route::{Converter, RouteErrors};
 
 use super::NoHub;
 use super::layer::Layer;
-use super::service::{App, Goal, Page, Target};
+use super::service::{App, Goal, Page};
+use super::table::{RouteTable, Target};
 use crate::error::Result;
 use crate::server::answer::WEBSOCKET;
 use crate::server::policy::ConnectionPolicy;
@@ -404,12 +405,7 @@ impl<H, B: Clone> Router<H, B> {
             is_streamed: entry.is_streamed,
             always: entry.always,
         });
-        Ok(App::of_routes(
-            routes,
-            layers,
-            Arc::new(policy),
-            Arc::new(states),
-            fallback,
-        ))
+        let table = RouteTable::new(routes, layers, policy, states, fallback);
+        Ok(App::of_routes(table))
     }
 }

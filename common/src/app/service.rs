@@ -1,21 +1,20 @@
-//! Finds the handler or page for a request, and runs its layers.
+//! Decides on a request: finds the handler or page for it, and runs its layers.
 //! RFC 6455 section 4.2.2; RFC 9110 section 15.
 //! Knows no connection.
 
 use std::fmt::{self, Display};
 use std::sync::Arc;
 
-use sansws_core::handshake::Request;
 use sansws_core::http::{RequestHead, Response};
-use sansws_core::route::{Miss, Pattern, Routes, UrlError};
+use sansws_core::route::{Pattern, UrlError};
 
 use super::NoHub;
 use super::layer::Layer;
+use super::table::{Found, RouteTable};
 use crate::contain::contain;
 use crate::error::{HandlerError, Result};
-use crate::server::answer::{WEBSOCKET, answer_to, not_allowed};
 use crate::server::policy::ConnectionPolicy;
-use crate::server::scope::{Attached, Scope};
+use crate::server::scope::Scope;
 
 /// A page.
 pub type Page = Arc<dyn Fn(Scope) -> Result<Response> + Send + Sync>;
@@ -60,38 +59,10 @@ impl<H, B: Clone> Clone for App<H, B> {
 
 enum Inner<H, B> {
     Single(H, Arc<ConnectionPolicy<B>>),
-    Routes {
-        routes: Routes<Target<H, B>>,
-        layers: Vec<Arc<dyn Layer>>,
-        policy: Arc<ConnectionPolicy<B>>,
-        states: Arc<Attached>,
-        fallback: Option<Page>,
-        has_always: bool,
-    },
+    Routes(Table<H, B>),
 }
 
-/// Returns whether a plain request is for a route of this kind.
-#[doc(hidden)]
-pub fn is_for<T>(head: &RequestHead, routes: &Routes<T>, kind: impl FnOnce(&T) -> bool) -> bool {
-    let is_found = || {
-        let found = routes.find(&head.method, head.path());
-        found.is_ok_and(|found| kind(found.endpoint))
-    };
-    // Converters are application code; their panics are reported when the request is decided on.
-    !Request::is_meant(head) && contain(is_found).unwrap_or(false)
-}
-
-/// The target of a route.
-#[derive(Clone)]
-pub(super) struct Target<H, B> {
-    pub(super) goal: Goal<H>,
-    pub(super) layers: Vec<Arc<dyn Layer>>,
-    pub(super) policy: Arc<ConnectionPolicy<B>>,
-    pub(super) states: Arc<Attached>,
-    pub(super) is_streamed: bool,
-    /// It is served even if a connection is refused.
-    pub(super) always: bool,
-}
+pub(super) type Table<H, B> = RouteTable<Goal<H>, Vec<Arc<dyn Layer>>, Page, B>;
 
 #[derive(Clone)]
 pub(super) enum Goal<H> {
@@ -118,22 +89,15 @@ impl<H, B: Clone> App<H, B> {
         Self(Arc::new(Inner::Single(handler, Arc::new(policy))))
     }
 
-    pub(super) fn of_routes(
-        routes: Routes<Target<H, B>>,
-        layers: Vec<Arc<dyn Layer>>,
-        policy: Arc<ConnectionPolicy<B>>,
-        states: Arc<Attached>,
-        fallback: Option<Page>,
-    ) -> Self {
-        let has_always = routes.iter().any(|(_, target)| target.always);
-        Self(Arc::new(Inner::Routes {
-            routes,
-            layers,
-            policy,
-            states,
-            fallback,
-            has_always,
-        }))
+    pub(super) fn of_routes(table: Table<H, B>) -> Self {
+        Self(Arc::new(Inner::Routes(table)))
+    }
+
+    fn table(&self) -> Option<&Table<H, B>> {
+        match &*self.0 {
+            Inner::Single(..) => None,
+            Inner::Routes(table) => Some(table),
+        }
     }
 
     /// Returns the path of the route `name`; see [`Routes::url_for`].
@@ -141,20 +105,13 @@ impl<H, B: Clone> App<H, B> {
     /// # Errors
     /// [`UrlError`] when there is no such route, or a value does not fit it.
     pub fn url_for(&self, name: &str, values: &[(&str, &dyn Display)]) -> Result<String, UrlError> {
-        match &*self.0 {
-            Inner::Single(..) => Err(UrlError::UnknownRoute(name.into())),
-            Inner::Routes { routes, .. } => routes.url_for(name, values),
-        }
+        let unknown = || UrlError::UnknownRoute(name.into());
+        self.table().ok_or_else(unknown)?.url_for(name, values)
     }
 
     /// Returns the patterns of all routes, in the order in which they were added.
     pub fn patterns(&self) -> impl Iterator<Item = &Pattern> {
-        let routes = match &*self.0 {
-            Inner::Single(..) => None,
-            Inner::Routes { routes, .. } => Some(routes),
-        };
-        let all = routes.into_iter().flat_map(Routes::iter);
-        all.map(|(pattern, _)| pattern)
+        self.table().into_iter().flat_map(RouteTable::patterns)
     }
 
     /// Makes a service; fields that its policies leave unset are inherited from an outer one.
@@ -167,73 +124,37 @@ impl<H, B: Clone> App<H, B> {
         if outer.is_silent() {
             return self;
         }
-        let inherit = |policy: &ConnectionPolicy<B>| {
-            let mut policy = policy.clone();
-            policy.inherit(outer);
-            Arc::new(policy)
-        };
         Self(Arc::new(match &*self.0 {
-            Inner::Single(handler, policy) => Inner::Single(handler.clone(), inherit(policy)),
-            Inner::Routes {
-                routes,
-                layers,
-                policy,
-                states,
-                fallback,
-                has_always,
-            } => Inner::Routes {
-                routes: routes.clone().map(|target| Target {
-                    policy: inherit(&target.policy),
-                    ..target
-                }),
-                layers: layers.clone(),
-                policy: inherit(policy),
-                states: Arc::clone(states),
-                fallback: fallback.clone(),
-                has_always: *has_always,
-            },
+            Inner::Single(handler, policy) => Inner::Single(handler.clone(), policy.under(outer)),
+            Inner::Routes(table) => Inner::Routes(table.under(outer)),
         }))
     }
 
     /// Returns whether plain HTTP requests are decided on too; otherwise they are refused.
     #[doc(hidden)]
     pub fn is_plain(&self) -> bool {
-        matches!(*self.0, Inner::Routes { .. })
+        self.table().is_some()
     }
 
     /// Returns whether there is a page that is served even if a connection is refused.
     #[doc(hidden)]
     pub fn has_always(&self) -> bool {
-        matches!(&*self.0, Inner::Routes { has_always, .. } if *has_always)
+        self.table().is_some_and(RouteTable::has_always)
     }
 
     /// Returns whether a request is for such a page.
     #[doc(hidden)]
     pub fn is_always(&self, head: &RequestHead) -> bool {
-        match &*self.0 {
-            Inner::Single(..) => false,
-            Inner::Routes { routes, .. } => is_for(head, routes, |target| target.always),
-        }
+        self.table().is_some_and(|table| table.is_always(head))
     }
 
     /// Returns the hubs that its connections may use, each once by `is_same`.
     #[doc(hidden)]
     pub fn hubs(&self, is_same: impl Fn(&B, &B) -> bool) -> Vec<B> {
-        let mut hubs: Vec<B> = Vec::new();
-        let mut add = |policy: &ConnectionPolicy<B>| {
-            if let Some(hub) = &policy.hub
-                && !hubs.iter().any(|known| is_same(known, hub))
-            {
-                hubs.push(hub.clone());
-            }
-        };
         match &*self.0 {
-            Inner::Single(_, policy) => add(policy),
-            Inner::Routes { routes, .. } => {
-                routes.iter().for_each(|(_, target)| add(&target.policy));
-            }
+            Inner::Single(_, policy) => policy.hub.iter().cloned().collect(),
+            Inner::Routes(table) => table.hubs(is_same),
         }
-        hubs
     }
 
     /// Decides on a request. A panic of a layer or a converter is a failure of the application.
@@ -258,62 +179,29 @@ impl<H, B: Clone> App<H, B> {
     where
         H: Clone,
     {
-        let (routes, layers, policy, states, fallback) = match &*self.0 {
+        let table = match &*self.0 {
             Inner::Single(handler, policy) => {
                 policy.check(scope)?;
                 return Ok(Decision::Handle(handler.clone(), Arc::clone(policy)));
             }
-            Inner::Routes {
-                routes,
-                layers,
-                policy,
-                states,
-                fallback,
-                has_always: _,
-            } => (routes, layers, policy, states, fallback),
+            Inner::Routes(table) => table,
         };
-        let is_websocket = scope.is_websocket();
-        let method = if is_websocket {
-            WEBSOCKET
-        } else {
-            scope.method.as_str()
-        };
-        let found = match routes.find(method, scope.path()) {
-            // Only our own requests have it, no peer's.
-            Ok(_) if method == WEBSOCKET && !is_websocket => {
-                Err(Err(not_allowed(&[WEBSOCKET.into()], true)))
-            }
-            Ok(found) => Ok((found.endpoint, found.pattern.clone())),
-            Err(miss) => match fallback {
-                Some(page) if miss == Miss::NotFound => Err(Ok(page)),
-                _ => Err(Err(answer_to(&miss, is_websocket, &scope.method))),
-            },
-        };
-        let policy = match &found {
-            Ok((target, pattern)) => {
-                *route = Some(pattern.clone());
-                scope.set_route(Some(pattern.clone()), Arc::clone(&target.states));
-                scope.set_streamed(target.is_streamed);
-                &target.policy
-            }
-            Err(_) => {
-                scope.set_route(None, Arc::clone(states));
-                policy
-            }
-        };
+        let found = table.find(scope);
+        let (policy, pattern) = table.enter(&found, scope);
+        *route = pattern;
         policy.check(scope)?;
-        for layer in layers {
+        for layer in &table.layers {
             layer.check(scope)?;
         }
+        let policy = Arc::clone(policy);
         let target = match found {
-            Ok((target, _)) => target,
-            Err(Ok(page)) => return Ok(Decision::Page(Arc::clone(page), Arc::clone(policy))),
-            Err(Err(response)) => return Err(response),
+            Found::Route(target, _) => target,
+            Found::Fallback(page) => return Ok(Decision::Page(Arc::clone(page), policy)),
+            Found::Answer(response) => return Err(response),
         };
         for layer in &target.layers {
             layer.check(scope)?;
         }
-        let policy = Arc::clone(policy);
         Ok(match &target.goal {
             Goal::Handler(handler) => Decision::Handle(handler.clone(), policy),
             Goal::Page(page) => Decision::Page(Arc::clone(page), policy),

@@ -124,6 +124,15 @@ impl<H: Clone> ConnectionPolicy<H> {
         *lifetime = lifetime.or(outer.lifetime);
     }
 
+    /// Returns this policy with the fields that it inherits.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn under(&self, outer: &Self) -> Arc<Self> {
+        let mut policy = self.clone();
+        policy.inherit(outer);
+        Arc::new(policy)
+    }
+
     /// Returns whether the requesting page may connect; the error is the response, and is logged at WARN. `secure`: whether it uses
     /// TLS, if known.
     pub fn check_origin(&self, head: &RequestHead, secure: Option<bool>) -> Result<(), Response> {
