@@ -9,6 +9,8 @@ pub mod app;
 #[doc(hidden)]
 pub mod client;
 #[doc(hidden)]
+pub mod clock;
+#[doc(hidden)]
 pub mod contain;
 #[doc(hidden)]
 pub mod entropy;

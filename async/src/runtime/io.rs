@@ -2,11 +2,11 @@
 
 use std::fmt::Debug;
 use std::io::{IoSlice, Result};
-use std::sync::OnceLock;
 use std::task::{Context, Poll};
 
+use sansws_common::clock::{from_real, to_real};
 use sansws_core::connection::SendProgress;
-use sansws_core::time::{Duration, Instant};
+use sansws_core::time::Instant;
 
 use super::{ByteStream, Runtime, Timer};
 use crate::transport::Transport;
@@ -109,19 +109,10 @@ impl<R: Runtime, S: ByteStream> Transport for Io<R, S> {
 
 /// Returns the current time, for all connections.
 pub fn now<R: Runtime>() -> Instant {
-    Instant::ZERO + R::now().saturating_duration_since(epoch::<R>())
+    from_real(R::now())
 }
 
 /// Converts `at` to the runtime's clock.
 pub(super) fn real<R: Runtime>(at: Instant) -> std::time::Instant {
-    epoch::<R>() + Duration::from_micros(at.as_micros().min(FAR))
-}
-
-/// A hundred years in microseconds: later alarms never fire.
-const FAR: u64 = 100 * 365 * 86_400 * 1_000_000;
-
-/// Returns the moment from which all connections of the process count time.
-fn epoch<R: Runtime>() -> std::time::Instant {
-    static EPOCH: OnceLock<std::time::Instant> = OnceLock::new();
-    *EPOCH.get_or_init(R::now)
+    to_real(at, R::now)
 }
