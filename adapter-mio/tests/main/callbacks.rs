@@ -10,14 +10,9 @@ use sansws_mio::{
 };
 use sansws_std::{ConnectOptions, WebSocket, connect};
 
-use crate::blocking::raw_client;
+use crate::blocking::{dial, raw_client};
 use crate::support::Running;
 use crate::support::groups::text;
-
-fn dial(server: &Running, path: &str) -> Result<WebSocket, Error> {
-    let url = format!("ws://{}{path}", server.address);
-    connect(&url, ConnectOptions::default())
-}
 
 fn code(mut socket: WebSocket) -> u16 {
     match socket.receive() {
@@ -104,7 +99,7 @@ fn read(diary: &Receiver<String>, count: usize) -> Vec<String> {
 #[test]
 fn each_connection_is_opened_and_closed_once_and_its_data_dropped() {
     let (server, diary) = diary();
-    let mut socket = dial(&server, "/").unwrap();
+    let mut socket = dial(server.address, "/").unwrap();
     assert_eq!(socket.receive_text().unwrap().as_deref(), Some("hello"));
     socket.send_text("one").unwrap();
     socket.close(4001, "").unwrap();
@@ -128,7 +123,7 @@ fn each_connection_is_opened_and_closed_once_and_its_data_dropped() {
 fn the_error_of_a_callback_becomes_its_code() {
     let (server, diary) = diary();
     let said = |text: &str| {
-        let mut socket = dial(&server, "/").unwrap();
+        let mut socket = dial(server.address, "/").unwrap();
         socket.receive().unwrap();
         socket.send_text(text).unwrap();
         (code(socket), read(&diary, 4)[2].clone())
@@ -138,13 +133,13 @@ fn the_error_of_a_callback_becomes_its_code() {
     assert_eq!(said("json").0, 1007);
     assert_eq!(said("panic").0, 1011);
     assert_eq!(said("abort"), (1006, "aborted".into()));
-    let mut socket = dial(&server, "/").unwrap();
+    let mut socket = dial(server.address, "/").unwrap();
     socket.receive().unwrap();
     socket.send(vec![1, 2]).unwrap();
     assert_eq!(code(socket), 1003);
     read(&diary, 4);
     // The last callback panics: the connection ends as the peer wanted.
-    let mut socket = dial(&server, "/").unwrap();
+    let mut socket = dial(server.address, "/").unwrap();
     socket.receive().unwrap();
     assert!(socket.close(4444, "").unwrap().unwrap().clean);
     assert_eq!(read(&diary, 4)[3], "dropped");
@@ -163,7 +158,7 @@ fn unaccepted_requests_are_answered() {
         ("/panic", 500),
         ("/kinds", 500),
     ] {
-        match dial(&server, path) {
+        match dial(server.address, path) {
             Err(Error::Refused(response)) => assert_eq!(response.status, want, "{path}"),
             other => panic!("{path}: {other:?}"),
         }
@@ -218,7 +213,7 @@ fn a_sender_learns_that_the_peer_is_slow_and_when_it_is_not() {
     let server = Running::with(ServerOptions::default().config(config), move || {
         Router::new().route("/", Fountain(tell))
     });
-    let mut socket = dial(&server, "/").unwrap();
+    let mut socket = dial(server.address, "/").unwrap();
     socket.send_text("go").unwrap();
     assert_eq!(read(&told, 1), ["Full"]);
     for _ in 0..1_000 {
@@ -234,7 +229,7 @@ fn a_sender_learns_that_the_peer_is_slow_and_when_it_is_not() {
 fn a_sender_that_fills_the_queue_learns_that_the_peer_is_gone() {
     let (tell, told) = channel();
     let server = Running::new(move || Router::new().route("/", Fountain(tell)));
-    let mut socket = dial(&server, "/").unwrap();
+    let mut socket = dial(server.address, "/").unwrap();
     socket.send_text("go").unwrap();
     assert_eq!(read(&told, 1), ["Full"]);
     // It has not read everything, and therefore resets TCP.
@@ -263,7 +258,7 @@ fn all_forms_of_messages_arrive_in_order() {
             Ok(())
         }
     });
-    let mut socket = dial(&server, "/").unwrap();
+    let mut socket = dial(server.address, "/").unwrap();
     // One that lies in the buffer, and one that does not.
     for length in [10, 300_000] {
         let message = "x".repeat(length);

@@ -12,8 +12,9 @@ use sansws_mio::{
 };
 use sansws_std::{ConnectOptions, connect};
 
+use crate::blocking::{dial, status};
 use crate::support::groups::{text, until};
-use crate::support::{Running, dial, echo, status};
+use crate::support::{Running, echo};
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -108,7 +109,7 @@ fn a_guard_is_dropped_whichever_callback_panics() {
             .route("/{at}", Fails)
     });
     for at in PLACES {
-        match dial(&server, &format!("/{at}")) {
+        match dial(server.address, &format!("/{at}")) {
             Ok(mut socket) => {
                 let _ = socket.send_text("a message");
                 let _ = socket.close(1000, "");

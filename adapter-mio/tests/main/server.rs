@@ -14,9 +14,9 @@ use sansws_mio::{
 };
 use sansws_std::{ConnectOptions, Stream, WebSocket, connect, connect_over};
 
-use crate::blocking::{frame, masked, raw_client, read_frame};
+use crate::blocking::{dial, frame, masked, raw_client, read_frame, status};
 use crate::support::groups::until;
-use crate::support::{Running, dial, echo, status};
+use crate::support::{Running, echo};
 
 /// The answer to a request that is written as it stands, up to the end of the connection.
 fn ask(server: &Running, request: &str) -> String {
@@ -42,7 +42,7 @@ fn code(mut socket: WebSocket) -> u16 {
 #[test]
 fn it_echoes_messages_of_any_length() {
     let server = Running::new(|| echo);
-    let mut socket = dial(&server, "/").unwrap();
+    let mut socket = dial(server.address, "/").unwrap();
     for length in [0, 1, 125, 126, 65_535, 65_536, 1 << 20, 10 << 20] {
         socket.send(vec![7; length]).unwrap();
         assert_eq!(socket.receive().unwrap().unwrap().len(), length);
@@ -67,13 +67,13 @@ fn it_echoes_messages_of_any_length() {
 #[test]
 fn connections_beyond_the_bound_get_503_and_make_room_again() {
     let server = Running::with(ServerOptions::default().max_connections(2), || echo);
-    let first = dial(&server, "/").unwrap();
-    let _second = dial(&server, "/").unwrap();
-    assert_eq!(status(dial(&server, "/")), 503);
+    let first = dial(server.address, "/").unwrap();
+    let _second = dial(server.address, "/").unwrap();
+    assert_eq!(status(dial(server.address, "/")), 503);
     assert_eq!(server.handle.health(None).status, Status::Degraded);
     drop(first);
     // The loop must notice the end first.
-    while status(dial(&server, "/")) == 503 {}
+    while status(dial(server.address, "/")) == 503 {}
 }
 
 /// Greets with its room, by a state of the router.
@@ -120,13 +120,13 @@ fn routes_pages_layers_and_states() {
             })
             .state(String::from("welcome to"))
     });
-    let mut socket = dial(&server, "/rooms/blue?key=1").unwrap();
+    let mut socket = dial(server.address, "/rooms/blue?key=1").unwrap();
     let greeting = socket.receive_text().unwrap();
     assert_eq!(greeting.as_deref(), Some("welcome to blue"));
     assert_eq!(code(socket), 1000);
-    assert_eq!(status(dial(&server, "/rooms/blue")), 401);
-    assert_eq!(status(dial(&server, "/rooms?key=1")), 404);
-    assert_eq!(status(dial(&server, "/none?key=1")), 404);
+    assert_eq!(status(dial(server.address, "/rooms/blue")), 401);
+    assert_eq!(status(dial(server.address, "/rooms?key=1")), 404);
+    assert_eq!(status(dial(server.address, "/none?key=1")), 404);
     let posted = ask(
         &server,
         "GET /rooms?key=1 HTTP/1.1\r\nHost: a\r\n\r\n\
@@ -213,7 +213,7 @@ fn pages_of_other_hosts_are_refused() {
 #[test]
 fn closing_tells_all_and_waits_for_no_request() {
     let server = Running::new(|| echo);
-    let mut sockets: Vec<_> = (0..8).map(|_| dial(&server, "/").unwrap()).collect();
+    let mut sockets: Vec<_> = (0..8).map(|_| dial(server.address, "/").unwrap()).collect();
     for socket in &mut sockets {
         socket.send_text("here").unwrap();
         socket.receive().unwrap();
@@ -230,9 +230,9 @@ fn closing_tells_all_and_waits_for_no_request() {
 #[test]
 fn draining_closes_one_after_the_other_with_1012_and_refuses_new_ones() {
     let mut server = Running::new(|| echo);
-    let sockets: Vec<_> = (0..4).map(|_| dial(&server, "/").unwrap()).collect();
+    let sockets: Vec<_> = (0..4).map(|_| dial(server.address, "/").unwrap()).collect();
     server.handle.drain(Duration::from_millis(400));
-    assert_eq!(status(dial(&server, "/")), 503);
+    assert_eq!(status(dial(server.address, "/")), 503);
     for socket in sockets {
         assert_eq!(code(socket), 1012);
     }
@@ -269,7 +269,7 @@ fn limits_on_traffic_and_on_the_lifetime() {
     };
     let policy = ConnectionPolicy::default().traffic(limited);
     let server = Running::with(ServerOptions::default().policy(policy), || echo);
-    let mut socket = dial(&server, "/").unwrap();
+    let mut socket = dial(server.address, "/").unwrap();
     for _ in 0..16 {
         let _ = socket.feed("a");
     }
@@ -278,7 +278,7 @@ fn limits_on_traffic_and_on_the_lifetime() {
     assert_eq!(socket.closed().unwrap().code(), 1008);
     let policy = ConnectionPolicy::default().lifetime(Duration::from_millis(20));
     let server = Running::with(ServerOptions::default().policy(policy), || echo);
-    assert_eq!(code(dial(&server, "/").unwrap()), 1001);
+    assert_eq!(code(dial(server.address, "/").unwrap()), 1001);
 }
 
 #[test]
@@ -290,7 +290,7 @@ fn a_limit_that_delays_loses_nothing() {
     };
     let policy = ConnectionPolicy::default().traffic(limited);
     let server = Running::with(ServerOptions::default().policy(policy), || echo);
-    let mut socket = dial(&server, "/").unwrap();
+    let mut socket = dial(server.address, "/").unwrap();
     for count in 0..10 {
         socket.feed(format!("{count}")).unwrap();
     }
@@ -395,7 +395,7 @@ fn peers_that_misbehave_hurt_only_themselves() {
     gone.write_all(&[0x81, 0xfe, 1]).unwrap();
     drop(gone);
     // The others are served.
-    let mut socket = dial(&server, "/").unwrap();
+    let mut socket = dial(server.address, "/").unwrap();
     socket.send_text("still").unwrap();
     assert_eq!(socket.receive_text().unwrap().as_deref(), Some("still"));
     drop((huge, bare, flood, deaf, socket));
@@ -410,7 +410,7 @@ fn a_message_that_arrives_octet_by_octet_is_not_mixed_with_those_of_others() {
     let server = Running::new(|| echo);
     let mut slow = raw_client(server.address);
     slow.set_nodelay(true).unwrap();
-    let mut other = dial(&server, "/").unwrap();
+    let mut other = dial(server.address, "/").unwrap();
     for octet in masked(1, b"a message of its own") {
         slow.write_all(&[octet]).unwrap();
         // It does not fit the loop's input, and is assembled.
@@ -433,7 +433,7 @@ fn a_peer_that_floods_does_not_hold_up_the_others() {
         let messages = masked(2, &[7; 100]).repeat(1_000);
         while flood.write_all(&messages).is_ok() {}
     });
-    let mut socket = dial(&server, "/").unwrap();
+    let mut socket = dial(server.address, "/").unwrap();
     for count in 0..100 {
         socket.send_text(format!("{count}")).unwrap();
         assert_eq!(socket.receive_text().unwrap(), Some(format!("{count}")));
@@ -455,7 +455,7 @@ fn peers_that_flood_after_their_refusal_do_not_hold_up_the_others() {
             })
         })
         .collect();
-    let mut socket = dial(&server, "/").unwrap();
+    let mut socket = dial(server.address, "/").unwrap();
     for count in 0..100 {
         socket.send_text(format!("{count}")).unwrap();
         assert_eq!(socket.receive_text().unwrap(), Some(format!("{count}")));
@@ -485,7 +485,7 @@ fn silent_peers_are_pinged_and_given_up_and_idle_ones_closed() {
     // A client that answers stays for twice the time that one answer may take.
     let config = patient(Duration::from_secs(2));
     let server = Running::with(ServerOptions::default().config(config), || echo);
-    let mut socket = dial(&server, "/").unwrap();
+    let mut socket = dial(server.address, "/").unwrap();
     let quiet = socket.receive_timeout(Duration::from_secs(4));
     assert!(matches!(quiet, Err(Error::Io(_))) && socket.closed().is_none());
     let config = Config {
@@ -496,7 +496,7 @@ fn silent_peers_are_pinged_and_given_up_and_idle_ones_closed() {
         ..Config::default()
     };
     let server = Running::with(ServerOptions::default().config(config), || echo);
-    assert_eq!(code(dial(&server, "/").unwrap()), 1001);
+    assert_eq!(code(dial(server.address, "/").unwrap()), 1001);
 }
 
 #[test]
@@ -514,7 +514,7 @@ fn timeouts_count_as_closed_by_the_server() {
     };
     let server = Running::with(options(timeouts), || echo);
     // Its answer to the Close does not make it the first.
-    assert_eq!(code(dial(&server, "/").unwrap()), 1001);
+    assert_eq!(code(dial(server.address, "/").unwrap()), 1001);
     let metrics = || server.handle.metrics();
     until("it has ended", || metrics().all_closed() == 1);
     assert_eq!(metrics().closed_by(ClosedBy::Server, CodeClass::Away), 1);
@@ -589,7 +589,7 @@ fn a_fallback_answers_requests_for_websockets_too_and_ends_their_connections() {
 #[test]
 fn dropped_connections_count_as_closed_by_the_server() {
     let server = Running::new(|| echo);
-    let mut socket = dial(&server, "/").unwrap();
+    let mut socket = dial(server.address, "/").unwrap();
     socket.send_text("it is open").unwrap();
     assert!(socket.receive().unwrap().is_some());
     let handle = server.handle.clone();

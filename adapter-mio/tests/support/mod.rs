@@ -7,7 +7,6 @@ use std::thread::{self, JoinHandle};
 
 use sansws_mio::app::IntoService;
 use sansws_mio::{Error, Handle, Incoming, Result, Server, ServerHandle, ServerOptions, Socket};
-use sansws_std::{ConnectOptions, WebSocket, connect};
 
 /// A server on a thread, which ends with it.
 pub struct Running {
@@ -80,19 +79,4 @@ pub fn echo(socket: &mut Socket<'_, ()>, message: Incoming<'_>) -> Result {
     let sent = socket.send(message);
     assert!(sent.is_accepted(), "{sent:?}");
     Ok(())
-}
-
-/// Connects to a path.
-pub fn dial(server: &Running, path: &str) -> Result<WebSocket, Error> {
-    let url = format!("ws://{}{path}", server.address);
-    connect(&url, ConnectOptions::default())
-}
-
-/// Returns the status of the answer to a request for a WebSocket.
-pub fn status<T>(result: Result<T, Error>) -> u16 {
-    match result {
-        Err(Error::Refused(response)) => response.status,
-        Err(error) => panic!("{error}"),
-        Ok(_) => 101,
-    }
 }

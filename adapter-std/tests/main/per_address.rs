@@ -5,18 +5,12 @@ use std::thread;
 use std::time::Duration;
 
 use sansws_std::{
-    AddressLimits, ConnectOptions, Error, Layer, PerAddress, Rate, Response, Result, Route, Router,
-    Scope, Upgrade, WebSocket, connect,
+    AddressLimits, Error, Layer, PerAddress, Rate, Response, Result, Route, Router, Scope, Upgrade,
 };
 
-use crate::support::{Running, echo};
+use crate::support::{Running, dial, echo};
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
-
-fn dial(server: &Running, path: &str) -> Result<WebSocket, Error> {
-    let url = format!("ws://{}{path}", server.address);
-    connect(&url, ConnectOptions::default())
-}
 
 fn refused<T>(result: Result<T, Error>) -> Response {
     match result {
@@ -58,9 +52,12 @@ fn an_address_has_so_many_connections_and_comes_so_often() {
         .get("/page", |_: Scope| Ok(Response::text(200, "a page\n")))
         .layer(addresses.clone());
     let server = Running::new(router);
-    let held = [dial(&server, "/").unwrap(), dial(&server, "/").unwrap()];
+    let held = [
+        dial(server.address, "/").unwrap(),
+        dial(server.address, "/").unwrap(),
+    ];
     assert_eq!(addresses.connections(HERE), 2);
-    let beyond = refused(dial(&server, "/"));
+    let beyond = refused(dial(server.address, "/"));
     assert_eq!(
         (beyond.status, &*beyond.body),
         (429, &b"too many connections\n"[..])
@@ -68,11 +65,11 @@ fn an_address_has_so_many_connections_and_comes_so_often() {
     drop(held);
     none_left(&addresses);
     for _ in 0..2 {
-        drop(dial(&server, "/").unwrap());
+        drop(dial(server.address, "/").unwrap());
         none_left(&addresses);
     }
     // There is room, but none in time.
-    let fast = refused(dial(&server, "/"));
+    let fast = refused(dial(server.address, "/"));
     assert_eq!(
         (fast.status, &*fast.body),
         (429, &b"too many requests\n"[..])
@@ -107,21 +104,21 @@ fn a_connection_counts_until_it_has_ended_however_it_ends() {
         ("/rejects", 402),
         ("/panics/before", 500),
     ] {
-        assert_eq!(refused(dial(&server, path)).status, want, "{path}");
+        assert_eq!(refused(dial(server.address, path)).status, want, "{path}");
         none_left(&addresses);
     }
-    let mut panics = dial(&server, "/panics").unwrap();
+    let mut panics = dial(server.address, "/panics").unwrap();
     assert!(panics.receive().is_err());
     drop(panics);
     none_left(&addresses);
     // Closed, dropped, and cut off by the server.
-    let mut closes = dial(&server, "/").unwrap();
+    let mut closes = dial(server.address, "/").unwrap();
     closes.close(1000, "").unwrap();
     drop(closes);
     none_left(&addresses);
-    drop(dial(&server, "/").unwrap());
+    drop(dial(server.address, "/").unwrap());
     none_left(&addresses);
-    let _stays = dial(&server, "/").unwrap();
+    let _stays = dial(server.address, "/").unwrap();
     assert_eq!(addresses.connections(HERE), 1);
     server.handle.drop_all();
     none_left(&addresses);

@@ -13,20 +13,7 @@ use sansws_std::{
     Timeouts, TrafficLimits, Upgrade, WebSocket, connect, connect_over,
 };
 
-use crate::support::{Running, echo, frame, masked, raw_client, read_frame};
-
-fn dial(server: &Running, path: &str) -> Result<WebSocket, Error> {
-    let url = format!("ws://{}{path}", server.address);
-    connect(&url, ConnectOptions::default())
-}
-
-fn status<T>(result: Result<T, Error>) -> u16 {
-    match result {
-        Err(Error::Refused(response)) => response.status,
-        Err(error) => panic!("{error}"),
-        Ok(_) => 101,
-    }
-}
+use crate::support::{Running, dial, echo, frame, masked, raw_client, read_frame, status};
 
 /// The answer to a request that is written as it stands, up to the end of the connection.
 fn ask(server: &Running, request: &str) -> String {
@@ -64,7 +51,7 @@ fn timeouts_count_as_closed_by_the_server() {
     };
     let server = Running::with(echo, options(timeouts));
     // Its answer to the Close does not make it the first.
-    assert_eq!(code(dial(&server, "/").unwrap()), 1001);
+    assert_eq!(code(dial(server.address, "/").unwrap()), 1001);
     let handle = server.handle.clone();
     server.close();
     assert_eq!(
@@ -118,7 +105,7 @@ fn the_stack_of_a_thread_has_room_for_a_connection_whatever_its_size() {
     for bytes in [0, 1, 16 << 10] {
         let server = Server::bind("127.0.0.1:0").unwrap().stack_size(bytes);
         let server = Running::of(server, echo);
-        let mut socket = dial(&server, "/").unwrap();
+        let mut socket = dial(server.address, "/").unwrap();
         socket.send_text("x").unwrap();
         assert_eq!(socket.receive_text().unwrap().as_deref(), Some("x"));
         drop(socket);
@@ -129,13 +116,13 @@ fn the_stack_of_a_thread_has_room_for_a_connection_whatever_its_size() {
 #[test]
 fn connections_beyond_the_bound_get_503_and_make_room_again() {
     let server = Running::with(echo, ServerOptions::default().max_connections(2));
-    let first = dial(&server, "/").unwrap();
-    let _second = dial(&server, "/").unwrap();
-    assert_eq!(status(dial(&server, "/")), 503);
+    let first = dial(server.address, "/").unwrap();
+    let _second = dial(server.address, "/").unwrap();
+    assert_eq!(status(dial(server.address, "/")), 503);
     assert_eq!(server.handle.health(None).status, Status::Degraded);
     drop(first);
     // Its thread must notice the end first.
-    while status(dial(&server, "/")) == 503 {}
+    while status(dial(server.address, "/")) == 503 {}
 }
 
 #[test]
@@ -163,15 +150,15 @@ fn routes_pages_layers_and_states() {
         })
         .state(String::from("welcome to"));
     let server = Running::new(router);
-    let mut socket = dial(&server, "/rooms/blue?key=1").unwrap();
+    let mut socket = dial(server.address, "/rooms/blue?key=1").unwrap();
     assert_eq!(
         socket.receive_text().unwrap().as_deref(),
         Some("welcome to blue")
     );
     assert_eq!(code(socket), 1000);
-    assert_eq!(status(dial(&server, "/rooms/blue")), 401);
-    assert_eq!(status(dial(&server, "/rooms?key=1")), 404);
-    assert_eq!(status(dial(&server, "/none?key=1")), 404);
+    assert_eq!(status(dial(server.address, "/rooms/blue")), 401);
+    assert_eq!(status(dial(server.address, "/rooms?key=1")), 404);
+    assert_eq!(status(dial(server.address, "/none?key=1")), 404);
     let page = ask(
         &server,
         "GET /rooms?key=1 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
@@ -217,7 +204,7 @@ fn an_answer_that_cannot_be_written_is_500_and_counted_so() {
         "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
     );
     assert!(page.starts_with("HTTP/1.1 500"), "{page}");
-    assert_eq!(status(dial(&server, "/socket")), 500);
+    assert_eq!(status(dial(server.address, "/socket")), 500);
     let metrics = server.handle.metrics();
     for asked in [RequestKind::Page, RequestKind::WebSocket] {
         assert_eq!(metrics.responses(asked, StatusClass::ServerError), 1);
@@ -255,8 +242,8 @@ fn an_error_that_panics_is_one_of_the_application() {
         "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
     );
     assert!(page.starts_with("HTTP/1.1 500"), "{page}");
-    assert_eq!(status(dial(&server, "/before")), 500);
-    assert_eq!(code(dial(&server, "/after").unwrap()), 1011);
+    assert_eq!(status(dial(server.address, "/before")), 500);
+    assert_eq!(code(dial(server.address, "/after").unwrap()), 1011);
     let handle = server.handle.clone();
     server.close();
     let metrics = handle.metrics();
@@ -326,9 +313,9 @@ fn the_error_of_a_handler_becomes_its_code() {
         ("/close", 1008),
         ("/7", 1000),
     ] {
-        assert_eq!(code(dial(&server, path).unwrap()), want, "{path}");
+        assert_eq!(code(dial(server.address, path).unwrap()), want, "{path}");
     }
-    let mut socket = dial(&server, "/kind").unwrap();
+    let mut socket = dial(server.address, "/kind").unwrap();
     socket.send_text("text").unwrap();
     assert_eq!(code(socket), 1003);
     for (path, want) in [
@@ -337,7 +324,7 @@ fn the_error_of_a_handler_becomes_its_code() {
         ("/early", 500),
         ("/1000", 400),
     ] {
-        assert_eq!(status(dial(&server, path)), want, "{path}");
+        assert_eq!(status(dial(server.address, path)), want, "{path}");
     }
     let handle = server.handle.clone();
     server.close();
@@ -351,7 +338,7 @@ fn the_error_of_a_handler_becomes_its_code() {
 #[test]
 fn closing_wakes_handlers_that_wait() {
     let server = Running::new(echo);
-    let mut sockets: Vec<_> = (0..8).map(|_| dial(&server, "/").unwrap()).collect();
+    let mut sockets: Vec<_> = (0..8).map(|_| dial(server.address, "/").unwrap()).collect();
     for socket in &mut sockets {
         socket.send_text("here").unwrap();
         socket.receive().unwrap();
@@ -385,9 +372,9 @@ fn a_client_is_told_of_the_shutdown_even_if_its_answer_is_not_waited_for() {
 #[test]
 fn draining_closes_one_after_the_other_with_1012_and_refuses_new_ones() {
     let mut server = Running::new(echo);
-    let sockets: Vec<_> = (0..4).map(|_| dial(&server, "/").unwrap()).collect();
+    let sockets: Vec<_> = (0..4).map(|_| dial(server.address, "/").unwrap()).collect();
     server.handle.drain(Duration::from_millis(400));
-    assert_eq!(status(dial(&server, "/")), 503);
+    assert_eq!(status(dial(server.address, "/")), 503);
     for socket in sockets {
         assert_eq!(code(socket), 1012);
     }
@@ -511,7 +498,7 @@ fn limits_on_traffic_and_on_the_lifetime() {
     };
     let policy = ConnectionPolicy::default().traffic(limited);
     let server = Running::with(echo, ServerOptions::default().policy(policy));
-    let mut socket = dial(&server, "/").unwrap();
+    let mut socket = dial(server.address, "/").unwrap();
     for _ in 0..16 {
         let _ = socket.feed("a");
     }
@@ -520,7 +507,7 @@ fn limits_on_traffic_and_on_the_lifetime() {
     assert_eq!(socket.closed().unwrap().code(), 1008);
     let policy = ConnectionPolicy::default().lifetime(Duration::from_millis(20));
     let server = Running::with(echo, ServerOptions::default().policy(policy));
-    assert_eq!(code(dial(&server, "/").unwrap()), 1001);
+    assert_eq!(code(dial(server.address, "/").unwrap()), 1001);
 }
 
 #[test]
@@ -610,7 +597,7 @@ fn peers_that_misbehave_hurt_only_themselves() {
     gone.write_all(&[0x81, 0xfe, 1]).unwrap();
     drop(gone);
     // The others are served.
-    let mut socket = dial(&server, "/").unwrap();
+    let mut socket = dial(server.address, "/").unwrap();
     socket.send_text("still").unwrap();
     assert_eq!(socket.receive_text().unwrap().as_deref(), Some("still"));
     drop((huge, bare, flood, socket));
@@ -629,7 +616,7 @@ fn a_handler_may_hand_its_connection_to_another_thread() {
         while read.receive()?.is_some() {}
         Ok(())
     });
-    let mut socket = dial(&server, "/").unwrap();
+    let mut socket = dial(server.address, "/").unwrap();
     let mut write = take.recv().unwrap();
     write.send_text("from elsewhere").unwrap();
     assert_eq!(

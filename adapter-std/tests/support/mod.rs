@@ -9,8 +9,8 @@ use std::time::Duration;
 use sansws_std::app::IntoService;
 use sansws_std::tls::{self, rustls};
 use sansws_std::{
-    ConnectOptions, Error, Result, Server, ServerHandle, ServerOptions, Upgrade, accept,
-    connect_over,
+    ConnectOptions, Error, Result, Server, ServerHandle, ServerOptions, Upgrade, WebSocket, accept,
+    connect, connect_over,
 };
 
 /// A server on a thread, which ends with it.
@@ -79,6 +79,21 @@ pub fn echo(upgrade: Upgrade) -> Result {
         socket.send(message)?;
     }
     Ok(())
+}
+
+/// Connects to a path of a server.
+pub fn dial(address: SocketAddr, path: &str) -> Result<WebSocket, Error> {
+    let url = format!("ws://{address}{path}");
+    connect(url, ConnectOptions::default())
+}
+
+/// Returns the status of the answer to a request for a WebSocket.
+pub fn status<T>(result: Result<T, Error>) -> u16 {
+    match result {
+        Err(Error::Refused(response)) => response.status,
+        Err(error) => panic!("{error}"),
+        Ok(_) => 101,
+    }
 }
 
 /// A raw server's end of a connection: the handshake is done, frames are the test's.
