@@ -190,11 +190,8 @@ impl Loop {
         match put {
             // Output that cannot be written any more never fills the queue, so an endpoint that sends until it is full learns of the end
             // here. Answers are lost as they would have been in flight.
-            Ok(()) if is_lost && peer.answers == 0 => Sent::Closed,
-            Ok(()) if is_lost => {
-                peer.answers -= 1;
-                Sent::Sent
-            }
+            Ok(()) if is_lost && !peer.answers.take() => Sent::Closed,
+            Ok(()) if is_lost => Sent::Sent,
             Ok(()) if !peer.flags.blocked => Sent::Sent,
             Ok(()) => {
                 peer.flags.owed = true;

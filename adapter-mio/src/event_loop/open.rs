@@ -6,7 +6,7 @@ use std::io;
 
 use sansws_common::contain::contain;
 use sansws_common::error::Error;
-use sansws_common::socket::outbox::ANSWERS;
+use sansws_common::socket::answers::Answers;
 use sansws_core::close::LossCause;
 use sansws_core::connection::{Connection, Event, State, TransportAction};
 use sansws_core::internal::{copied, overwrite};
@@ -355,7 +355,7 @@ impl Loop {
                 None => return,
             };
             peer.counts.received += 1;
-            peer.answers = ANSWERS;
+            peer.answers = Answers::ALL;
             self.unreported.received += u64::from(!peer.flags.client);
             if !peer.is_admitted(self.now, message.len()) {
                 continue;

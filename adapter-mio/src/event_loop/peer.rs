@@ -11,6 +11,7 @@ use sansws_common::metrics::ClosedBy;
 use sansws_common::metrics::trace::Span;
 use sansws_common::server::handle::ConnectionPlace;
 use sansws_common::server::verdict::{Blame, OwnConnection};
+use sansws_common::socket::answers::Answers;
 use sansws_common::socket::counters::Counters;
 use sansws_common::socket::ending::Ending;
 use sansws_common::socket::traffic::Traffic;
@@ -53,8 +54,8 @@ pub(super) struct Peer {
     pub(super) mailed: u32,
     /// The number of its publications that wait for room.
     pub(super) publishing: u16,
-    /// Number of answers to the last received message that may be lost without being refused.
-    pub(super) answers: u8,
+    /// Those to the last received message that may be lost without being refused.
+    pub(super) answers: Answers,
     pub(super) flags: Flags,
 }
 
@@ -225,7 +226,7 @@ impl Peer {
             hub: 0,
             mailed: 0,
             publishing: 0,
-            answers: 0,
+            answers: Answers::NONE,
             flags: Flags::default(),
         }
     }

@@ -1,5 +1,6 @@
 //! Parts that connections share: messages as values, messages that were read ahead, counters.
 
+pub mod answers;
 pub mod counters;
 pub mod ending;
 pub mod from_message;

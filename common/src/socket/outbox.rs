@@ -7,12 +7,9 @@ use sansws_core::connection::{Connection, Role};
 use sansws_core::error::SendError;
 use sansws_core::message::{Payload, PreparedMessage};
 
+use super::answers::Answers;
 use super::ending::vanished;
 use crate::error::Error;
-
-/// Number of answers to a message that may be lost without an error, if the connection ended meanwhile: an application that sends more has
-/// not seen the end.
-pub const ANSWERS: u8 = 16;
 
 /// A closure that messages are lent to.
 pub type Handle<'h> = dyn FnMut(Payload<'_>, &mut Outbox<'_>) + 'h;
@@ -24,8 +21,8 @@ pub type Handle<'h> = dyn FnMut(Payload<'_>, &mut Outbox<'_>) + 'h;
 /// [`Limits::write_queue`](sansws_core::config::Limits::write_queue) bytes are unsent.
 pub struct Outbox<'a> {
     connection: &'a mut Connection,
-    /// Number of answers that may be lost without an error.
-    answers: u8,
+    /// Those that may be lost without an error.
+    answers: Answers,
     /// Number of messages that were accepted.
     sent: u32,
     /// Gives an empty queue a buffer.
@@ -34,16 +31,16 @@ pub struct Outbox<'a> {
 
 impl<'a> Outbox<'a> {
     /// Lends a message, together with the output of its connection. `prepare` is called before an empty queue is written to. Returns how
-    /// many messages were accepted, and how many answers may still be lost.
+    /// many messages were accepted, and which answers may still be lost.
     pub fn lend(
         connection: &'a mut Connection,
         prepare: fn(&mut Connection),
         message: Payload<'_>,
         handle: &mut Handle<'_>,
-    ) -> (u32, u8) {
+    ) -> (u32, Answers) {
         let mut outbox = Self {
             connection,
-            answers: ANSWERS,
+            answers: Answers::ALL,
             sent: 0,
             prepare,
         };
@@ -106,15 +103,14 @@ impl<'a> Outbox<'a> {
         }
         send(self.connection)?;
         self.sent += messages;
-        self.answers = 0;
+        self.answers = Answers::NONE;
         Ok(())
     }
 
     /// An answer is lost, as it would have been in flight.
     #[cold]
     fn lose(&mut self) -> Result<(), Error> {
-        if self.answers > 0 {
-            self.answers -= 1;
+        if self.answers.take() {
             return Ok(());
         }
         // A write has failed, and the input has not told yet how the connection ended.

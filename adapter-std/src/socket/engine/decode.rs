@@ -2,7 +2,8 @@
 //! RFC 6455 section 6.2.
 //! Knows no stream.
 
-use sansws_common::socket::outbox::{ANSWERS, Handle, Outbox, lacks_room};
+use sansws_common::socket::answers::Answers;
+use sansws_common::socket::outbox::{Handle, Outbox, lacks_room};
 use sansws_common::socket::read_ahead::{Control, Item};
 use sansws_common::socket::taking::{Taking, copied_into};
 use sansws_core::connection::Event;
@@ -57,7 +58,7 @@ impl<S: ByteStream> Engine<S> {
                 }
             },
         };
-        (self.answers, self.unseen) = (ANSWERS, ANSWERS);
+        (self.answers, self.unseen) = (Answers::ALL, Answers::ALL);
         Some(Ok(item))
     }
 
@@ -190,9 +191,9 @@ impl<S: ByteStream> Engine<S> {
         }
     }
 
-    /// Messages were sent, and so many answers may still be lost.
-    fn note_answers(&mut self, (sent, answers): (u32, u8)) {
+    /// Messages were sent, and these answers may still be lost.
+    fn note_answers(&mut self, (sent, answers): (u32, Answers)) {
         self.counts.sent += u64::from(sent);
-        (self.answers, self.unseen) = (answers, ANSWERS);
+        (self.answers, self.unseen) = (answers, Answers::ALL);
     }
 }

@@ -21,6 +21,7 @@ use std::time::Duration;
 use sansws_common::Counters;
 use sansws_common::error::Error;
 use sansws_common::metrics::ClosedBy;
+use sansws_common::socket::answers::Answers;
 use sansws_common::socket::ending::Ending;
 use sansws_common::socket::read_ahead::ReadAhead;
 use sansws_common::socket::taking::Taking;
@@ -65,10 +66,10 @@ pub(crate) struct Engine<S> {
     pub(super) kept: Option<HangUp>,
     /// The code with which we closed first: 1005 for none, 0 when we did not.
     said: u16,
-    /// Number of answers to the last received message that may be lost without an error.
-    answers: u8,
-    /// Number of sends that may follow a message before input is checked.
-    unseen: u8,
+    /// Those to the last received message that may be lost without an error.
+    answers: Answers,
+    /// Those to it that are sent before input is checked.
+    unseen: Answers,
     /// When a sender last checked the input, and the number of sends since then.
     looked: Instant,
     unlooked: u8,
@@ -122,8 +123,8 @@ impl<S: ByteStream> Engine<S> {
             served: None,
             kept: None,
             said: 0,
-            answers: 0,
-            unseen: 0,
+            answers: Answers::NONE,
+            unseen: Answers::NONE,
             looked: Instant::ZERO,
             unlooked: 0,
             receivers: 0,

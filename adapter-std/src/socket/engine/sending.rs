@@ -3,6 +3,7 @@
 //! Knows no frame.
 
 use sansws_common::error::{Error, Result};
+use sansws_common::socket::answers::Answers;
 use sansws_core::connection::Connection;
 use sansws_core::error::SendError;
 use sansws_core::time::Duration;
@@ -27,8 +28,7 @@ impl<S: ByteStream> Engine<S> {
             return;
         }
         // One that answers a message receives on. A Close that is seen before the messages in front of it are answered would lose the answers.
-        if self.unseen > 0 {
-            self.unseen -= 1;
+        if self.unseen.take() {
             return;
         }
         self.unlooked += 1;
@@ -54,7 +54,7 @@ impl<S: ByteStream> Engine<S> {
     /// Returns whether output cannot be sent, and a thread that answers does not know yet: messages that it can still receive precede the
     /// end, and an error would keep it from them. Such an answer is lost as it would have been in flight.
     pub(in crate::socket) const fn is_answering(&self) -> bool {
-        self.answers > 0 && !self.flags.leaving && !self.ending.is_reported()
+        self.answers.is_left() && !self.flags.leaving && !self.ending.is_reported()
     }
 
     /// Queues something that the connection encodes; `message` counts as one.
@@ -64,11 +64,11 @@ impl<S: ByteStream> Engine<S> {
         send: impl FnOnce(&mut Connection) -> Result<(), SendError>,
     ) -> Result<(), Error> {
         if !self.accepts() && self.is_answering() {
-            self.answers -= 1;
+            self.answers.take();
             return Ok(());
         }
         send(&mut self.connection)?;
-        self.answers = 0;
+        self.answers = Answers::NONE;
         self.counts.sent += u64::from(message);
         Ok(())
     }

@@ -6,7 +6,8 @@ use crate::socket::buffer;
 use crate::socket::engine::Engine;
 use crate::socket::read_ahead::Control;
 use crate::transport::Transport;
-use sansws_common::socket::outbox::{ANSWERS, Handle, Outbox, lacks_room};
+use sansws_common::socket::answers::Answers;
+use sansws_common::socket::outbox::{Handle, Outbox, lacks_room};
 use sansws_common::socket::taking::{Taking, copied, copied_into};
 use sansws_core::connection::{Connection, Event};
 use sansws_core::limits::Verdict;
@@ -138,12 +139,12 @@ impl<T: Transport> Engine<T> {
         self.note_answers(counts);
     }
 
-    /// Messages were sent, and so many answers may still be lost.
+    /// Messages were sent, and these answers may still be lost.
     #[inline]
-    fn note_answers(&mut self, (sent, answers): (u32, u8)) {
+    fn note_answers(&mut self, (sent, answers): (u32, Answers)) {
         self.counts.sent += u64::from(sent);
         self.sent.messages += sent;
-        (self.answers, self.unseen) = (answers, ANSWERS);
+        (self.answers, self.unseen) = (answers, Answers::ALL);
         self.reclaim_unused();
     }
 

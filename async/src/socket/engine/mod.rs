@@ -25,8 +25,9 @@ use sansws_core::message::Message;
 use sansws_core::time::Instant;
 
 use decode::Got;
+use sansws_common::socket::answers::Answers;
 use sansws_common::socket::ending::Ending;
-use sansws_common::socket::outbox::{ANSWERS, Handle};
+use sansws_common::socket::outbox::Handle;
 use sansws_common::socket::taking::Taking;
 use sansws_common::socket::traffic::Traffic;
 pub use traffic::Counters;
@@ -60,10 +61,10 @@ pub(crate) struct Engine<T> {
     looked: Instant,
     /// The number of sends since then.
     unlooked: u8,
-    /// Number of answers to the last received message that may be lost without an error.
-    answers: u8,
-    /// Number of sends that may follow a message before input is checked.
-    unseen: u8,
+    /// Those to the last received message that may be lost without an error.
+    answers: Answers,
+    /// Those to it that are sent before input is checked.
+    unseen: Answers,
     rare: Option<Box<Rare>>,
     counts: Counts,
     /// The counts that the server knows.
@@ -125,8 +126,8 @@ impl<T: Transport> Engine<T> {
             sent: Sent::default(),
             looked: Instant::ZERO,
             unlooked: 0,
-            answers: 0,
-            unseen: 0,
+            answers: Answers::NONE,
+            unseen: Answers::NONE,
             rare: None,
             counts: Counts::default(),
             reported: ReportedCounters::default(),
@@ -289,7 +290,7 @@ impl<T: Transport> Engine<T> {
             }
             if let Some(Item { message, piece }) = self.ahead.pop() {
                 self.sent.messages += 1;
-                (self.answers, self.unseen) = (ANSWERS, ANSWERS);
+                (self.answers, self.unseen) = (Answers::ALL, Answers::ALL);
                 return Poll::Ready(Ok(Some(match piece {
                     None => Got::Message(message),
                     Some((first, last)) => Got::Piece(message, first, last),
@@ -303,7 +304,7 @@ impl<T: Transport> Engine<T> {
                     Got::Lent => return Poll::Ready(Ok(Some(Got::Lent))),
                     got => {
                         self.sent.messages += 1;
-                        (self.answers, self.unseen) = (ANSWERS, ANSWERS);
+                        (self.answers, self.unseen) = (Answers::ALL, Answers::ALL);
                         return Poll::Ready(Ok(Some(got)));
                     }
                 }

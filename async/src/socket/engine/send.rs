@@ -8,6 +8,7 @@ use crate::socket::engine::decode::lend_buffer;
 use crate::socket::engine::{Engine, Error, GATHERED, Result};
 use crate::socket::wakers::WakerRole;
 use crate::transport::Transport;
+use sansws_common::socket::answers::Answers;
 use sansws_core::connection::Connection;
 use sansws_core::error::SendError;
 use sansws_core::message::Message;
@@ -76,7 +77,7 @@ impl<T: Transport> Engine<T> {
     /// Returns whether output cannot be sent, and a task that answers does not know yet: messages that it can still receive precede the
     /// end, and an error would keep it from them. Such an answer is lost as it would have been in flight.
     fn is_answering(&self) -> bool {
-        self.answers > 0 && !self.was_told_to_close() && !self.is_end_reported()
+        self.answers.is_left() && !self.was_told_to_close() && !self.is_end_reported()
     }
 
     /// Returns why nothing can be sent. A failed write does not tell how the connection ended: the input does.
@@ -108,8 +109,7 @@ impl<T: Transport> Engine<T> {
             return;
         }
         // Input behind a message is checked once that is answered, maybe by several messages: it may break the protocol, and the answer would be lost.
-        if self.unseen > 0 {
-            self.unseen -= 1;
+        if self.unseen.take() {
             return;
         }
         self.unlooked += 1;
@@ -158,7 +158,7 @@ impl<T: Transport> Engine<T> {
         send: impl FnOnce(&mut Connection) -> Result<(), SendError>,
     ) -> Result<(), Error> {
         if !self.accepts() && self.is_answering() {
-            self.answers -= 1;
+            self.answers.take();
             return Ok(());
         }
         if self.connection.queued() == 0 {
@@ -167,7 +167,7 @@ impl<T: Transport> Engine<T> {
         let sent = send(&mut self.connection);
         self.reclaim_unused();
         sent?;
-        self.answers = 0;
+        self.answers = Answers::NONE;
         Ok(())
     }
 
