@@ -112,10 +112,9 @@ fn ping(number: usize) -> SocketEvent {
     SocketEvent::Ping(number.to_string().into())
 }
 
-/// Is busy for so many turns, then receives events and answers pings.
-async fn attentive(upgrade: Upgrade<Wire>, busy: usize, seen: Seen) -> Result {
-    let mut socket = upgrade.accept().await?;
-    let mut left = busy;
+/// Waits for so many turns.
+async fn wait(turns: usize) {
+    let mut left = turns;
     poll_fn(|_| {
         let is_over = left == 0;
         left = left.saturating_sub(1);
@@ -126,6 +125,12 @@ async fn attentive(upgrade: Upgrade<Wire>, busy: usize, seen: Seen) -> Result {
         }
     })
     .await;
+}
+
+/// Is busy for so many turns, then receives events and answers pings.
+async fn attentive(upgrade: Upgrade<Wire>, busy: usize, seen: Seen) -> Result {
+    let mut socket = upgrade.accept().await?;
+    wait(busy).await;
     while let Some(event) = socket.receive_event().await? {
         seen.borrow_mut().push(event.clone());
         if let SocketEvent::Ping(bytes) = event {
@@ -194,6 +199,40 @@ fn of_many_control_frames_that_came_meanwhile_the_newest_are_kept() {
     assert_eq!(*seen.borrow(), want);
     pass(&wire, &mut task, 1);
     assert_eq!(output(&wire).len(), 32);
+}
+
+/// Is busy, then answers each event.
+async fn answering(upgrade: Upgrade<Wire>, seen: Seen) -> Result {
+    let mut socket = upgrade.accept().await?;
+    wait(3).await;
+    while let Some(event) = socket.receive_event().await? {
+        seen.borrow_mut().push(event);
+        socket.send("an answer").await?;
+        socket.pong(b"another").await?;
+    }
+    Ok(())
+}
+
+#[test]
+fn answers_to_pings_that_precede_the_end_are_lost_without_an_error() {
+    // What is behind them was read ahead, the Close too.
+    let seen = Seen::default();
+    let handler = |upgrade| answering(upgrade, Rc::clone(&seen));
+    let (wire, mut task, _gate) = open(config(true, true), handler);
+    let mut bytes = frame(0x89, b"0", KEY);
+    bytes.extend(frame(0x89, b"1", KEY));
+    bytes.extend(frame(0x81, b"one", KEY));
+    bytes.extend(frame(0x88, b"\x0f\xa1", KEY));
+    wire.push(bytes);
+    wire.end();
+    for _ in 0..5 {
+        task.wake();
+        task.run();
+    }
+    assert_eq!(*seen.borrow(), [ping(0), ping(1), text("one")]);
+    let outcome = task.done.expect("it ended");
+    assert!(outcome.result.is_ok(), "{:?}", outcome.result);
+    assert_eq!(outcome.closed.unwrap().code(), 4001);
 }
 
 /// Receives a message, and another in pieces, before it asks for events.

@@ -53,12 +53,15 @@ impl<S: ByteStream> Engine<S> {
             None => loop {
                 match self.decode(pieces, taking)? {
                     Received::Item(item) => break item,
-                    Received::Control(control) => return Some(Err(control)),
+                    Received::Control(control) => {
+                        self.may_be_answered();
+                        return Some(Err(control));
+                    }
                     Received::Lent | Received::Other => {}
                 }
             },
         };
-        (self.answers, self.unseen) = (Answers::ALL, Answers::ALL);
+        self.may_be_answered();
         Some(Ok(item))
     }
 
@@ -99,7 +102,14 @@ impl<S: ByteStream> Engine<S> {
 
     /// Returns the next control frame for the application, if it precedes all messages.
     pub(in crate::socket) fn next_control(&mut self) -> Option<Control> {
-        self.ahead.pop_control()
+        let control = self.ahead.pop_control()?;
+        self.may_be_answered();
+        Some(control)
+    }
+
+    /// Something was received: answers to it precede what comes behind it.
+    const fn may_be_answered(&mut self) {
+        (self.answers, self.unseen) = (Answers::ALL, Answers::ALL);
     }
 
     /// Processes one event of the unread input; `None` when more input is needed, or none is wanted.

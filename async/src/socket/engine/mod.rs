@@ -236,6 +236,7 @@ impl<T: Transport> Engine<T> {
     ) -> Poll<Result<Option<SocketEvent>, Error>> {
         loop {
             if let Some(control) = self.ahead.pop_control() {
+                self.may_be_answered();
                 return Poll::Ready(Ok(Some(control.into())));
             }
             match ready!(self.poll_got(cx, role, false, &mut Taking::Owned))? {
@@ -273,6 +274,11 @@ impl<T: Transport> Engine<T> {
         }
     }
 
+    /// Something was received: answers to it precede what comes behind it.
+    const fn may_be_answered(&mut self) {
+        (self.answers, self.unseen) = (Answers::ALL, Answers::ALL);
+    }
+
     #[inline]
     fn poll_got(
         &mut self,
@@ -290,7 +296,7 @@ impl<T: Transport> Engine<T> {
             }
             if let Some(Item { message, piece }) = self.ahead.pop() {
                 self.sent.messages += 1;
-                (self.answers, self.unseen) = (Answers::ALL, Answers::ALL);
+                self.may_be_answered();
                 return Poll::Ready(Ok(Some(match piece {
                     None => Got::Message(message),
                     Some((first, last)) => Got::Piece(message, first, last),
@@ -304,7 +310,7 @@ impl<T: Transport> Engine<T> {
                     Got::Lent => return Poll::Ready(Ok(Some(Got::Lent))),
                     got => {
                         self.sent.messages += 1;
-                        (self.answers, self.unseen) = (Answers::ALL, Answers::ALL);
+                        self.may_be_answered();
                         return Poll::Ready(Ok(Some(got)));
                     }
                 }
