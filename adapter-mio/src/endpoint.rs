@@ -88,6 +88,54 @@ pub trait Endpoint: 'static {
         Ok(())
     }
 
+    /// A ping arrived, in its place between the messages. Its pong is queued already, unless
+    /// [`Config::auto_pong`](crate::Config::auto_pong) is off: then [`Socket::pong`] answers it. Called with
+    /// [`Config::control_frames`](crate::Config::control_frames), or with `auto_pong` off.
+    ///
+    /// ```
+    /// use sansws_mio::{AcceptOptions, Config, Endpoint, Result, Router, Scope, ServerOptions, Socket};
+    ///
+    /// /// Answers pings by itself, to those who are welcome.
+    /// struct Choosy;
+    ///
+    /// impl Endpoint for Choosy {
+    ///     type Data = bool;
+    ///
+    ///     fn upgrade(&mut self, request: &mut Scope, _: &mut AcceptOptions) -> Result<bool> {
+    ///         Ok(request.raw_query() == Some("welcome"))
+    ///     }
+    ///
+    ///     fn ping(&mut self, socket: &mut Socket<'_, bool>, payload: &[u8]) -> Result {
+    ///         if *socket.data() {
+    ///             socket.pong(payload)?;
+    ///         }
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// let config = Config { auto_pong: false, ..Config::default() };
+    /// let options = ServerOptions::default().config(config);
+    /// # drop((options, Router::new().route("/", Choosy)));
+    /// ```
+    ///
+    /// # Errors
+    /// See the trait.
+    fn ping(&mut self, socket: &mut Socket<'_, Self::Data>, payload: &[u8]) -> Result {
+        let _ = (socket, payload);
+        Ok(())
+    }
+
+    /// A pong arrived, in its place between the messages: the answer to a ping of [`Socket::ping`] or of keepalive, whose payload is empty, or
+    /// one that nobody asked for. Called with [`Config::control_frames`](crate::Config::control_frames), or with
+    /// [`auto_pong`](crate::Config::auto_pong) off.
+    ///
+    /// # Errors
+    /// See the trait.
+    fn pong(&mut self, socket: &mut Socket<'_, Self::Data>, payload: &[u8]) -> Result {
+        let _ = (socket, payload);
+        Ok(())
+    }
+
     /// The peer has taken its output, after something was [`Queued`](crate::Sent::Queued) or [`Full`](crate::Sent::Full).
     ///
     /// # Errors
@@ -217,6 +265,18 @@ impl<E: Endpoint> Host for Hosted<E> {
     fn message(&mut self, at: At, within: &mut Loop, message: Incoming<'_>) -> Result {
         let call =
             |endpoint: &mut E, socket: &mut Socket<'_, E::Data>| endpoint.message(socket, message);
+        self.with(at, within, call).unwrap_or(Ok(()))
+    }
+
+    fn ping(&mut self, at: At, within: &mut Loop, payload: &[u8]) -> Result {
+        let call =
+            |endpoint: &mut E, socket: &mut Socket<'_, E::Data>| endpoint.ping(socket, payload);
+        self.with(at, within, call).unwrap_or(Ok(()))
+    }
+
+    fn pong(&mut self, at: At, within: &mut Loop, payload: &[u8]) -> Result {
+        let call =
+            |endpoint: &mut E, socket: &mut Socket<'_, E::Data>| endpoint.pong(socket, payload);
         self.with(at, within, call).unwrap_or(Ok(()))
     }
 

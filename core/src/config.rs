@@ -35,8 +35,9 @@ pub struct Config {
     /// sends the pongs: it receives pings as events, and answers each, or only the newest, by `pong`. Peers give up on an endpoint that does
     /// not answer. A `Client` always answers by itself.
     pub auto_pong: bool,
-    /// Whether the async shell keeps the peer's pings and pongs for `WebSocket::receive_event`; default
-    /// off, and always on without [`auto_pong`](Self::auto_pong). A [`Connection`](crate::connection::Connection) always reports them.
+    /// Whether adapters show the peer's pings and pongs to the application: for `WebSocket::receive_event`, on event loops by
+    /// `Endpoint::ping` and `Endpoint::pong`; default off, and always on without [`auto_pong`](Self::auto_pong). A
+    /// [`Connection`](crate::connection::Connection) always reports them.
     pub control_frames: bool,
 }
 
@@ -53,7 +54,7 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Returns whether the async shell keeps control frames for the application.
+    /// Returns whether adapters show control frames to the application.
     #[doc(hidden)]
     pub fn keeps_control_frames(&self) -> bool {
         self.control_frames || !self.auto_pong

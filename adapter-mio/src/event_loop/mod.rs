@@ -62,6 +62,10 @@ pub(crate) trait Host {
     fn open(&mut self, at: At, within: &mut Loop) -> Result;
     /// A message arrived.
     fn message(&mut self, at: At, within: &mut Loop, message: Incoming<'_>) -> Result;
+    /// A ping arrived, which the application is to know of.
+    fn ping(&mut self, at: At, within: &mut Loop, payload: &[u8]) -> Result;
+    /// A pong arrived, which the application is to know of.
+    fn pong(&mut self, at: At, within: &mut Loop, payload: &[u8]) -> Result;
     /// A peer has taken its output.
     fn drained(&mut self, at: At, within: &mut Loop) -> Result;
     /// A connection has joined a group, or failed to.

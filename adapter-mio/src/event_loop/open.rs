@@ -336,6 +336,7 @@ impl Loop {
                 }
             };
             *at += step.consumed;
+            let shows = connection.config().keeps_control_frames();
             let message = match step.event {
                 Some(Event::Text(_)) if step.assembled => {
                     Incoming::assembled(MessageKind::Text, assembly)
@@ -350,6 +351,18 @@ impl Loop {
                     peer.ending().note_close(code, reason);
                     continue;
                 }
+                Some(Event::Ping(payload)) if shows => {
+                    peer.answers = Answers::ALL;
+                    let called = handler.call(|host| host.ping(place, self, payload));
+                    self.check(slot, called);
+                    continue;
+                }
+                Some(Event::Pong(payload)) if shows => {
+                    peer.answers = Answers::ALL;
+                    let called = handler.call(|host| host.pong(place, self, payload));
+                    self.check(slot, called);
+                    continue;
+                }
                 // Pings were answered; chunks were not asked for.
                 Some(Event::Ping(_) | Event::Pong(_) | Event::Piece(_)) => continue,
                 None => return,
@@ -361,9 +374,15 @@ impl Loop {
                 continue;
             }
             let called = handler.call(|host| host.message(place, self, message));
-            if let Some(Err(error)) = called {
-                self.fail(slot, error);
-            }
+            self.check(slot, called);
+        }
+    }
+
+    /// Closes a connection if its callback has failed.
+    #[inline]
+    fn check(&mut self, slot: usize, called: Option<sansws_common::Result>) {
+        if let Some(Err(error)) = called {
+            self.fail(slot, error);
         }
     }
 

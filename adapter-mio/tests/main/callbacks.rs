@@ -1,5 +1,6 @@
 //! Callbacks: their order, their errors, their panics, and what becomes of what they send.
 
+use std::io::Write;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use sansws_mio::{
 };
 use sansws_std::{ConnectOptions, WebSocket, connect};
 
-use crate::blocking::{dial, raw_client};
+use crate::blocking::{dial, masked, raw_client, read_frame};
 use crate::support::Running;
 use crate::support::groups::text;
 
@@ -109,7 +110,7 @@ fn each_connection_is_opened_and_closed_once_and_its_data_dropped() {
     );
     // Cut off in the middle of a message.
     let mut raw = raw_client(server.address);
-    std::io::Write::write_all(&mut raw, &[0x81, 0xfe, 1]).unwrap();
+    raw.write_all(&[0x81, 0xfe, 1]).unwrap();
     drop(raw);
     assert_eq!(
         read(&diary, 4),
@@ -117,6 +118,63 @@ fn each_connection_is_opened_and_closed_once_and_its_data_dropped() {
     );
     drop(server);
     assert!(diary.recv().is_err());
+}
+
+/// Fails at some pings and pongs.
+struct Touchy;
+
+impl Endpoint for Touchy {
+    type Data = ();
+
+    fn upgrade(&mut self, _: &mut Scope, _: &mut AcceptOptions) -> Result {
+        Ok(())
+    }
+
+    fn ping(&mut self, _: &mut Socket<'_, ()>, payload: &[u8]) -> Result {
+        match payload {
+            b"policy" => Err(Error::close(CloseCode::POLICY, "no pings")),
+            b"panic" => panic!("a ping"),
+            _ => Ok(()),
+        }
+    }
+
+    fn pong(&mut self, socket: &mut Socket<'_, ()>, _: &[u8]) -> Result {
+        let _ = socket.send("the last word");
+        Err("a pong".into())
+    }
+}
+
+#[test]
+fn the_error_of_a_ping_closes_behind_its_pong_and_nothing_more_is_received() {
+    let config = Config {
+        control_frames: true,
+        ..Config::default()
+    };
+    let options = ServerOptions::default().config(config);
+    let server = Running::with(options, || Router::new().route("/", Touchy));
+    let said = |opcode: u8, payload: &[u8]| {
+        let mut raw = raw_client(server.address);
+        // What comes behind it is not received: it would fail again.
+        let bytes = [masked(opcode, payload), masked(9, b"panic")].concat();
+        raw.write_all(&bytes).unwrap();
+        [read_frame(&mut raw), read_frame(&mut raw)]
+    };
+    let closes = |code: u16, reason: &str| (8, [&code.to_be_bytes(), reason.as_bytes()].concat());
+    assert_eq!(
+        said(9, b"policy"),
+        [(10, b"policy".to_vec()), closes(1008, "no pings")]
+    );
+    assert_eq!(
+        said(9, b"panic"),
+        [(10, b"panic".to_vec()), closes(1011, "")]
+    );
+    assert_eq!(
+        said(10, b""),
+        [(1, b"the last word".to_vec()), closes(1011, "")]
+    );
+    let handle = server.handle.clone();
+    server.close();
+    assert_eq!(handle.metrics().handlers_failed, 2);
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod always;
 mod authentication;
 mod both_ways;
 mod clients;
+mod control;
 mod dialing;
 mod ending;
 mod extremes;
