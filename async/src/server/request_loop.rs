@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 
 use crate::contain::{contain, contained};
 use crate::error::{Error, Result};
-use crate::metrics::RequestKind;
+use crate::metrics::{RequestKind, trace};
 use crate::server::connect_info::ConnectInfo;
 use crate::server::handle::{RefusalPermit, ServerHandle};
 use crate::server::options::ServerOptions;
@@ -142,6 +142,7 @@ pub(crate) async fn open<T: Transport, S: Service<T>>(
         let scope = options.scope(head, &arrival, transport.now());
         // An unread body cannot be distinguished from the next request.
         let mut is_body_unread = scope.has_body();
+        let mut route = None;
         let peer = (&mut transport, &mut reader.unread);
         let response = match decide(peer, service, scope, deadline).await? {
             Decision::Handle {
@@ -161,6 +162,7 @@ pub(crate) async fn open<T: Transport, S: Service<T>>(
                 page,
                 policy,
             } => {
+                route = scope.pattern().cloned();
                 let limit = policy.config.as_ref().unwrap_or(config).limits.body;
                 let read = reader.read_body(&mut transport, deadline, &scope, limit);
                 match read.await {
@@ -212,8 +214,15 @@ pub(crate) async fn open<T: Transport, S: Service<T>>(
         if let Some(streamed) = streamed.filter(|_| has_stream) {
             let unread = &mut reader.unread;
             let streamed = (bytes, streamed);
-            if !write_streamed(&mut transport, unread, streamed, &handle, config).await? {
-                return Ok(None);
+            match write_streamed(&mut transport, unread, streamed, &handle, config).await {
+                Ok(true) => {}
+                Ok(false) => return Ok(None),
+                // Only a stream of the application panics.
+                Err(Error::Panic) => {
+                    trace::page_failed(&Error::Panic.into(), route.as_ref(), &handle);
+                    return Ok(None);
+                }
+                Err(error) => return Err(error),
             }
             if !framing.keep_alive || handle.is_closing() {
                 answer_and_end(&mut transport, reader.unread, &[], config).await?;

@@ -13,6 +13,7 @@ use std::time::Duration;
 use futures_core::Stream;
 use sansws_async::app::Route;
 use sansws_async::internal::serve as connection;
+use sansws_async::metrics::HandshakeFailure;
 use sansws_async::{
     Error, HandlerError, IntoService, Router, Scope, ServerHandle, StreamedResponse, Transport,
 };
@@ -128,6 +129,10 @@ fn a_stream_that_panics_ends_the_connection_without_the_end_of_the_body() {
         let answer = String::from_utf8(answer).unwrap();
         assert!(answer.ends_with(CHUNKS), "{answer}");
         assert!(seen.dropped.load(Ordering::Relaxed));
+        // It is a failure of the application, and not of its peer.
+        let metrics = server.handle().metrics();
+        assert_eq!(metrics.handlers_failed, 1);
+        assert_eq!(metrics.failed(HandshakeFailure::Left), 0);
         Ok(())
     });
 }
