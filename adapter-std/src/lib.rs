@@ -86,7 +86,7 @@ mod wire;
 
 pub use app::{Auth, Credential, IntoService, Layer, PerAddress, Route, Router};
 pub use client::{Client, Connecting, connect, connect_over};
-pub use server::{Accepting, Listener, Server, Upgrade, accept};
+pub use server::{Accepting, Listener, Server, StreamedResponse, Upgrade, accept};
 pub use socket::{
     Keeper, MessageReader, MessageWriter, Messages, Outbox, ReadHalf, WebSocket, WriteHalf,
 };

@@ -27,8 +27,8 @@ use std::sync::Arc;
 use sansws_common::app;
 use sansws_common::error::{Error, Result};
 
-use crate::ServerOptions;
-use crate::server::Upgrade;
+use crate::server::{StreamedPage, StreamedResponse, Upgrade};
+use crate::{Scope, ServerOptions};
 
 pub(crate) use sansws_common::app::Decision;
 pub use sansws_common::app::{Auth, Credential, Layer, PerAddress, Verifier};
@@ -37,6 +37,19 @@ pub use sansws_common::app::{Auth, Credential, Layer, PerAddress, Verifier};
 ///
 /// For its methods and an example see [`sansws_common::app::Route`].
 pub type Route = app::Route<Handler>;
+
+/// Creates a route to a page whose response is written while it is made, for any methods; for the rest see [`Route::page`]. HEAD gets the head
+/// alone.
+///
+/// For an example see [`StreamedResponse`].
+pub fn streamed<M: Into<String>>(
+    methods: impl IntoIterator<Item = M>,
+    pattern: impl Into<String>,
+    page: impl Fn(Scope) -> Result<StreamedResponse> + Send + Sync + 'static,
+) -> Route {
+    let page = Handler(Kind::Streamed(Arc::new(page)));
+    Route::handled(methods, pattern, page).streamed()
+}
 
 /// Routes, perhaps under a prefix, with layers, policies and states that apply to all of them.
 ///
@@ -65,17 +78,33 @@ pub type App = app::App<Handler>;
 /// # drop(router);
 /// ```
 #[derive(Clone)]
-pub struct Handler(Arc<dyn Fn(Upgrade) -> Result + Send + Sync>);
+pub struct Handler(Kind);
+
+#[derive(Clone)]
+enum Kind {
+    WebSocket(WebSocketHandler),
+    Streamed(StreamedPage),
+}
+
+/// What is run for a WebSocket request.
+pub(crate) type WebSocketHandler = Arc<dyn Fn(Upgrade) -> Result + Send + Sync>;
 
 impl Handler {
-    pub(crate) fn run(&self, upgrade: Upgrade) -> Result {
-        (self.0)(upgrade)
+    /// Returns what is run for a WebSocket request.
+    ///
+    /// # Errors
+    /// It is a page whose responses are streamed.
+    pub(crate) fn for_websocket(self) -> Result<WebSocketHandler, StreamedPage> {
+        match self.0 {
+            Kind::WebSocket(handler) => Ok(handler),
+            Kind::Streamed(page) => Err(page),
+        }
     }
 }
 
 impl<F: Fn(Upgrade) -> Result + Send + Sync + 'static> From<F> for Handler {
     fn from(handler: F) -> Self {
-        Self(Arc::new(handler))
+        Self(Kind::WebSocket(Arc::new(handler)))
     }
 }
 

@@ -139,7 +139,7 @@ fn run_handler(
         policy,
         served: Served::new(permit, bell),
     });
-    let result = contain(|| handler.run(upgrade)).unwrap_or_else(|panic| Err(panic.into()));
+    let result = contain(|| handler(upgrade)).unwrap_or_else(|panic| Err(panic.into()));
     let decided = std::mem::replace(&mut *slot.outcome(), UpgradeOutcome::Over);
     let handle = permit.handle();
     let path = route.as_ref().map(|route| route.as_str().to_owned());

@@ -6,9 +6,12 @@ mod builder;
 mod connection;
 mod listener;
 mod request_loop;
+mod streaming;
 mod upgrade;
 
 pub use accepting::{Accepting, accept};
 pub use builder::Server;
 pub use listener::Listener;
+pub(crate) use streaming::StreamedPage;
+pub use streaming::StreamedResponse;
 pub use upgrade::Upgrade;

@@ -5,10 +5,10 @@
 use std::io;
 use std::sync::Arc;
 
-use sansws_common::app::answer_of;
+use sansws_common::app::{Page, answer_of};
 use sansws_common::error::{Error, Result};
 use sansws_common::metrics::RequestKind;
-use sansws_common::server::answer::{counted, failed, judge, note_refusal, written};
+use sansws_common::server::answer::{counted, failed, judge, note_refusal, written, written_head};
 use sansws_common::server::scope::Head;
 use sansws_common::{ConnectInfo, Scope, ServerHandle};
 use sansws_core::config::Timeouts;
@@ -18,7 +18,8 @@ use sansws_core::http::field::has_token;
 use sansws_core::internal::{Body, BodyError, Framing};
 use sansws_core::time::Instant;
 
-use crate::app::{App, Decision, Handler};
+use super::streaming::{self, StreamedPage};
+use crate::app::{App, Decision, WebSocketHandler};
 use crate::bell::Bell;
 use crate::clock::now;
 use crate::stream::{ByteStream, Stream};
@@ -31,11 +32,17 @@ const VISITS: usize = 1_000;
 /// A request for which a handler is to run.
 pub(super) struct Opening {
     pub(super) scope: Scope,
-    pub(super) handler: Handler,
+    pub(super) handler: WebSocketHandler,
     pub(super) policy: Arc<ConnectionPolicy>,
     pub(super) wire: Wire<Stream>,
     /// The end of the handshake's time.
     pub(super) deadline: Option<Instant>,
+}
+
+/// A page of either kind.
+enum AnyPage {
+    Whole(Page),
+    Streamed(StreamedPage),
 }
 
 /// Reads requests and lets the service decide on them until one is for a handler; returns `None` if the connection ends first.
@@ -99,30 +106,40 @@ pub(super) fn open(
         let mut scope = options.scope(head, arrival, now());
         // An unread body cannot be distinguished from the next request.
         let mut is_body_unread = scope.has_body();
-        let response = match app.decide(&mut scope) {
-            Decision::Handle(handler, policy) => {
-                return Ok(Some(Opening {
-                    scope,
-                    handler,
-                    policy,
-                    wire,
-                    deadline,
-                }));
-            }
-            Decision::Answer(response) => response,
-            Decision::Page(page, policy) => {
+        let page = match app.decide(&mut scope) {
+            Decision::Handle(handler, policy) => match handler.for_websocket() {
+                Ok(handler) => {
+                    return Ok(Some(Opening {
+                        scope,
+                        handler,
+                        policy,
+                        wire,
+                        deadline,
+                    }));
+                }
+                Err(page) => Ok((AnyPage::Streamed(page), policy)),
+            },
+            Decision::Page(page, policy) => Ok((AnyPage::Whole(page), policy)),
+            Decision::Answer(response) => Err(response),
+            Decision::Failed(error, route) => Err(failed(&error, route.as_ref(), handle)),
+        };
+        let (response, streaming) = match page {
+            Ok((page, policy)) => {
                 let limit = policy.config.as_ref().unwrap_or(config).limits.body;
                 match read_body(&mut wire, deadline, &scope, limit) {
                     Ok(body) => {
                         is_body_unread = false;
                         scope.set_body(body);
-                        answer_of(&page, scope, handle)
+                        match page {
+                            AnyPage::Whole(page) => (answer_of(&page, scope, handle), None),
+                            AnyPage::Streamed(page) => streaming::answer_of(&page, scope, handle),
+                        }
                     }
-                    Err(Error::Refusal(refusal)) => refusal.response(),
+                    Err(Error::Refusal(refusal)) => (refusal.response(), None),
                     Err(error) => return Err(error),
                 }
             }
-            Decision::Failed(error, route) => failed(&error, route.as_ref(), handle),
+            Err(response) => (response, None),
         };
         let asked = if is_websocket {
             RequestKind::WebSocket
@@ -137,8 +154,19 @@ pub(super) fn open(
                 && !handle.is_closing(),
             ..framing
         };
-        let mut bytes = written(&response, framing);
-        if !framing.keep_alive {
+        let (mut bytes, has_stream) = match &streaming {
+            Some(_) => written_head(&response, framing),
+            None => (written(&response, framing), false),
+        };
+        let mut ends = !framing.keep_alive;
+        if let Some(streaming) = streaming.filter(|_| has_stream) {
+            let head = std::mem::take(&mut bytes);
+            if !streaming.write(&mut wire, head, handle, timeouts)? {
+                return Ok(None);
+            }
+            ends |= handle.is_closing();
+        }
+        if ends {
             wire.answer_and_end(bytes, timeouts);
             return Ok(None);
         }

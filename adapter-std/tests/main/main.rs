@@ -19,3 +19,4 @@ mod routes;
 mod secure;
 mod server;
 mod socket;
+mod streamed;

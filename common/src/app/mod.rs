@@ -19,7 +19,7 @@ pub use layer::Layer;
 pub use router::{Route, Router};
 pub use service::App;
 #[doc(hidden)]
-pub use service::Decision;
+pub use service::{Decision, Page};
 #[doc(hidden)]
 pub use table::{Found, RouteTable, Target};
 

@@ -19,6 +19,7 @@ mod reconnecting;
 mod requests;
 mod scripts;
 mod servers;
+mod streams;
 mod telling;
 
 /// An adapter.
