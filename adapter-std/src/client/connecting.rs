@@ -5,6 +5,7 @@
 use std::io;
 use std::sync::Arc;
 
+use sansws_common::client::trace;
 use sansws_common::entropy::seed;
 use sansws_common::error::{Error, Result};
 use sansws_common::{ConnectOptions, IntoRequest};
@@ -31,11 +32,14 @@ pub fn connect_over<S: ByteStream>(
     url: impl IntoRequest,
     options: ConnectOptions,
 ) -> Result<WebSocket<S>, Error> {
-    let mut connecting = Connecting::new(stream, url, options)?;
-    match connecting.resume()? {
-        Some(socket) => Ok(socket),
-        None => Err(io::Error::from(io::ErrorKind::WouldBlock).into()),
-    }
+    let (url, options) = url.into_request(options)?;
+    trace::connects(&url);
+    let connected = Connecting::from_now(stream, &url, options).and_then(|mut connecting| {
+        let socket = connecting.resume()?;
+        socket.ok_or_else(|| io::Error::from(io::ErrorKind::WouldBlock).into())
+    });
+    trace::connect_ended(&url, connected.as_ref().err());
+    connected
 }
 
 /// A client's opening handshake that is going on, for streams that do not block.
@@ -80,8 +84,12 @@ impl<S: ByteStream> Connecting<S> {
     /// [`Error::BadUrl`]; [`Error::BadHeader`] and [`Error::InvalidInput`] for options that are not allowed in a request.
     pub fn new(stream: S, url: impl IntoRequest, options: ConnectOptions) -> Result<Self, Error> {
         let (url, options) = url.into_request(options)?;
+        Self::from_now(stream, &url, options)
+    }
+
+    fn from_now(stream: S, url: &Url, options: ConnectOptions) -> Result<Self, Error> {
         let deadline = options.config.timeouts.handshake.map(|wait| now() + wait);
-        Self::until(stream, &url, options.options, options.config, deadline)
+        Self::until(stream, url, options.options, options.config, deadline)
     }
 
     /// Like [`new`](Self::new), but a part of the timeout has passed, for example for TLS.

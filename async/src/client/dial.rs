@@ -86,14 +86,13 @@ pub async fn connect_over<R: Runtime, S: ByteStream>(
     dial: ConnectOptions,
 ) -> Result<WebSocket<Io<R, S>>, Error> {
     let (url, dial) = url.into_request(dial)?;
-    open(
-        Io::new(stream),
-        &url,
-        dial.options,
-        dial.config,
-        seed().map_err(Error::other)?,
-    )
-    .await
+    trace::connects(&url);
+    let connected = match seed() {
+        Ok(seed) => open(Io::new(stream), &url, dial.options, dial.config, seed).await,
+        Err(error) => Err(Error::other(error)),
+    };
+    trace::connect_ended(&url, connected.as_ref().err());
+    connected
 }
 
 /// Dials for a [`Client`](crate::Client).

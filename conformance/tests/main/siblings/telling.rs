@@ -15,6 +15,30 @@ use super::Adapter;
 use super::clients::{Host, Told, dial};
 use crate::support::certs::Certs;
 
+/// Connects over a stream that is there already.
+fn dial_over(adapter: Adapter, at: SocketAddr, url: &str) -> bool {
+    let options = ConnectOptions::default();
+    match adapter {
+        Adapter::Tokio => crate::runtimes::on_tokio::block_on(async {
+            let stream = tokio::net::TcpStream::connect(at).await.unwrap();
+            sansws_tokio::connect_over(stream, url, options)
+                .await
+                .is_ok()
+        }),
+        Adapter::Smol => smol::block_on(async {
+            let stream = smol::net::TcpStream::connect(at).await.unwrap();
+            sansws_smol::connect_over(stream, url, options)
+                .await
+                .is_ok()
+        }),
+        Adapter::Std => {
+            let stream = std::net::TcpStream::connect(at).unwrap();
+            sansws_std::connect_over(stream, url, options).is_ok()
+        }
+        Adapter::Mio => unreachable!("it has none"),
+    }
+}
+
 /// Keeps what clients tell.
 #[derive(Clone, Default)]
 struct Diary(Arc<Mutex<Vec<String>>>);
@@ -46,7 +70,9 @@ fn a_client_that_connects_once_says_where_to_and_why_it_could_not() {
     let _second = tracing::Dispatch::new(registry());
     let told = tracing::subscriber::with_default(subscriber, || {
         Adapter::ALL.map(|adapter| {
-            let (address, host) = Host::start(tls.clone(), 2, |host| {
+            let is_over_streams = adapter != Adapter::Mio;
+            let clients = if is_over_streams { 4 } else { 2 };
+            let (address, host) = Host::start(tls.clone(), clients, |host| {
                 let refuses = host.head().starts_with("GET /refused");
                 if refuses {
                     host.say(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n");
@@ -72,8 +98,19 @@ fn a_client_that_connects_once_says_where_to_and_why_it_could_not() {
                     "{adapter:?} {told:?}"
                 );
             }
+            let told = std::mem::take(&mut *diary.0.lock().unwrap());
+            if is_over_streams {
+                for path in ["?secret", "refused"] {
+                    let url = format!("ws://host.test/{path}");
+                    let opens = dial_over(adapter, address, &url);
+                    assert_eq!(opens, path == "?secret", "{adapter:?}");
+                }
+                // It is told alike.
+                let over = std::mem::take(&mut *diary.0.lock().unwrap());
+                assert_eq!(over, told[..4], "{adapter:?}");
+            }
             host.join().unwrap();
-            (adapter, std::mem::take(&mut *diary.0.lock().unwrap()))
+            (adapter, told)
         })
     });
     let at = |path: &str| format!("server.address=\"host.test\" server.port=80 url.path={path:?} ");
