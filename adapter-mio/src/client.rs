@@ -399,6 +399,14 @@ impl Host for Running {
         self.call(|host| host.message(at, within, message))
     }
 
+    fn ping(&mut self, at: At, within: &mut Loop, payload: &[u8]) -> Result {
+        self.call(|host| host.ping(at, within, payload))
+    }
+
+    fn pong(&mut self, at: At, within: &mut Loop, payload: &[u8]) -> Result {
+        self.call(|host| host.pong(at, within, payload))
+    }
+
     fn drained(&mut self, at: At, within: &mut Loop) -> Result {
         self.call(|host| host.drained(at, within))
     }

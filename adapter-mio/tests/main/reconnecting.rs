@@ -21,6 +21,7 @@ fn server(codes: Vec<u16>) -> (SocketAddr, JoinHandle<()>) {
             let (stream, _) = listener.accept().unwrap();
             let upgrade = sansws_std::accept(stream, Config::default().into()).unwrap();
             let mut socket = upgrade.accept().unwrap();
+            socket.ping("?").unwrap();
             socket.send_text("hello").unwrap();
             if code == 0 {
                 continue;
@@ -84,6 +85,12 @@ impl Endpoint for Noting {
     fn open(&mut self, socket: &mut Socket<'_, Opens>) -> Result {
         *socket.data().borrow_mut() += 1;
         self.did("open", socket.context());
+        Ok(())
+    }
+
+    fn ping(&mut self, socket: &mut Socket<'_, Opens>, payload: &[u8]) -> Result {
+        assert_eq!(payload, b"?");
+        self.did("ping", socket.context());
         Ok(())
     }
 
@@ -206,6 +213,7 @@ fn client(address: SocketAddr, log: &Log) -> Client {
             close: Duration::from_secs(20),
             ..Timeouts::default()
         },
+        control_frames: true,
         ..Config::default()
     };
     let options = ConnectOptions::default().config(config);
@@ -215,7 +223,7 @@ fn client(address: SocketAddr, log: &Log) -> Client {
         .on_change(note_states(log))
 }
 
-const OPENED: [&str; 4] = ["connecting", "open", "is open", "message"];
+const OPENED: [&str; 5] = ["connecting", "open", "is open", "ping", "message"];
 
 #[test]
 fn data_stay_with_a_client_over_its_connections() {
@@ -284,6 +292,7 @@ fn a_client_is_closed_from_each_callback() {
                 "connecting",
                 "open",
                 "is open",
+                "ping",
                 "message",
                 "close",
                 "stopped: closed",
@@ -296,6 +305,7 @@ fn a_client_is_closed_from_each_callback() {
                 "connecting",
                 "open",
                 "is open",
+                "ping",
                 "message",
                 "close",
                 "stopped: given up",
@@ -369,7 +379,9 @@ fn a_callback_that_panics_does_not_stop_a_client() {
     }
     assert_eq!(
         log.take(),
-        ["open", "message", "close", "open", "message", "close"]
+        [
+            "open", "ping", "message", "close", "open", "ping", "message", "close"
+        ]
     );
     thread.join().unwrap();
 }
