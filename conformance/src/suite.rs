@@ -1,7 +1,7 @@
 //! A selection of cases, and running them.
 //! Knows which cases may run in parallel, but not what they do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::path::PathBuf;
@@ -335,7 +335,7 @@ impl Suite {
     }
 
     /// Like [`test`](Self::test), and reports each finished case. Cases that fail because an answer did not come in time, at most 16, are run
-    /// again when all others are done, and get the better verdict. Call [`reach`](Self::reach) first to check whether anything listens:
+    /// again when all others are done, and get the better verdict, of which a note tells. Call [`reach`](Self::reach) first to check whether anything listens:
     /// here each case would have to find out by itself.
     ///
     /// # Errors
@@ -401,6 +401,7 @@ impl Suite {
         self.schedule(&all, &one);
         // Other cases may have kept the server busy.
         let again = lock(&late).len() <= LATE;
+        let improved = Mutex::new(BTreeSet::new());
         let once_more = async |at: usize| {
             let first = lock(&late).remove(&at);
             let (Some(case), Some(first)) = (self.cases.get(at), first) else {
@@ -411,15 +412,37 @@ impl Suite {
                 false => None,
             };
             let better = second.filter(|second| second.worst() < first.worst() && !stop());
+            if better.is_some() {
+                lock(&improved).insert(at);
+            }
             done(case, at, better.unwrap_or(first));
         };
         let late_ones: Vec<usize> = lock(&late).keys().copied().collect();
         self.schedule(&late_ones, &once_more);
         let entries = entries.into_inner().unwrap_or_else(PoisonError::into_inner);
         Ok(Agent {
-            notes: plan.notes.into_iter().chain(watch.notes()).collect(),
+            notes: plan
+                .notes
+                .into_iter()
+                .chain(watch.notes())
+                .chain(self.note_on_late(&lock(&improved)))
+                .collect(),
             over: watch.over(),
             ..Agent::new(name, Peer::Server, entries)
+        })
+    }
+
+    /// Returns what a reader of the results must know of cases that were late at first: a server that hangs now and then is among the causes.
+    fn note_on_late(&self, improved: &BTreeSet<usize>) -> Option<String> {
+        let ids: Vec<&str> = improved
+            .iter()
+            .filter_map(|at| Some(self.cases.get(*at)?.id.as_str()))
+            .collect();
+        (!ids.is_empty()).then(|| {
+            format!(
+                "answers did not come in time at first, and came when the case was run again: {}",
+                ids.join(", ")
+            )
         })
     }
 

@@ -272,6 +272,9 @@ fn a_server_that_other_cases_kept_busy_is_asked_again() {
     let agent = test_against(&suite("1.1.1"), busy_at_first);
     let verdicts: Vec<_> = agent.entries.iter().map(|e| e.outcome.worst()).collect();
     assert_eq!(verdicts, [Verdict::Ok], "{agent}");
+    // A server that hangs now and then would look like one without a fault otherwise.
+    let told = |note: &String| note.contains("when the case was run again: 1.1.1");
+    assert!(agent.notes.iter().any(told), "{:?}", agent.notes);
 }
 
 #[test]
