@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use futures_rustls::{TlsAcceptor, TlsConnector};
 use rustls::{ClientConfig, ServerConfig};
-use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{PrivateKeyDer, ServerName};
 use smol::future::FutureExt;
 use smol::io::{AsyncRead, AsyncWrite};
 use smol::net::TcpStream;
 
-use crate::trust::certificates;
 pub use crate::trust::client_tls;
+use crate::trust::{certificates, in_file};
 
 /// Any stream that a case can run over.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -117,14 +117,21 @@ impl std::str::FromStr for Target {
 
 /// Returns TLS settings of a server, from PEM files.
 pub fn server_tls(chain: &Path, key: &Path) -> io::Result<Arc<ServerConfig>> {
-    let key = PrivateKeyDer::from_pem_file(key).map_err(io::Error::other)?;
+    let certificates = certificates(chain)?;
+    let private = PrivateKeyDer::from_pem_file(key).map_err(|error| match error {
+        pem::Error::NoItemsFound => in_file(key, &"no private key in it"),
+        error => in_file(key, &error),
+    })?;
     let mut config =
         ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(io::Error::other)?
             .with_no_client_auth()
-            .with_single_cert(certificates(chain)?, key)
-            .map_err(io::Error::other)?;
+            .with_single_cert(certificates, private)
+            .map_err(|error| {
+                let why = format!("{}, {}: {error}", chain.display(), key.display());
+                io::Error::other(why)
+            })?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }

@@ -1,6 +1,7 @@
 //! Which certificates of a server under test are trusted.
 //! RFC 5280 for chains; a certificate that is given itself needs none.
 
+use std::fmt;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -23,15 +24,9 @@ pub fn client_tls(roots: Option<&Path>, insecure: bool) -> io::Result<Arc<Client
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut store = RootCertStore::empty();
     let own = match roots {
-        Some(path) => certificates(path).map_err(|error| {
-            io::Error::new(error.kind(), format!("{}: {error}", path.display()))
-        })?,
+        Some(path) => certificates(path)?,
         None => Vec::new(),
     };
-    if let (Some(path), true) = (roots, own.is_empty()) {
-        let text = format!("{}: no certificate in it", path.display());
-        return Err(io::Error::other(text));
-    }
     store.add_parsable_certificates(match roots {
         Some(_) => own.clone(),
         None => rustls_native_certs::load_native_certs().certs,
@@ -59,11 +54,20 @@ pub fn client_tls(roots: Option<&Path>, insecure: bool) -> io::Result<Arc<Client
     Ok(Arc::new(config))
 }
 
-/// Returns the certificates in a PEM file.
+/// Returns the certificates in a PEM file, which has at least one.
 pub(crate) fn certificates(path: &Path) -> io::Result<Vec<CertificateDer<'static>>> {
-    CertificateDer::pem_file_iter(path)
+    let all: Vec<_> = CertificateDer::pem_file_iter(path)
         .and_then(Iterator::collect)
-        .map_err(io::Error::other)
+        .map_err(|error| in_file(path, &error))?;
+    match all.is_empty() {
+        true => Err(in_file(path, &"no certificate in it")),
+        false => Ok(all),
+    }
+}
+
+/// Returns an error that names the file in which something is wrong.
+pub(crate) fn in_file(path: &Path, what: &dyn fmt::Display) -> io::Error {
+    io::Error::other(format!("{}: {what}", path.display()))
 }
 
 #[derive(Debug)]

@@ -419,6 +419,7 @@ fn unwritable_reports_and_empty_selections_fail_before_the_run() {
     let file = scratch("running-file");
     std::fs::write(&file, "").unwrap();
     let under = file.join("reports");
+    let file = file.to_str().unwrap();
     let nobody = "ws://127.0.0.1:1";
     for (arguments, says) in [
         (
@@ -440,6 +441,14 @@ fn unwritable_reports_and_empty_selections_fail_before_the_run() {
         (
             &["serve", "127.0.0.1:0", "--only", "20.*,x", "--exec", "true"],
             "no case for clients matches `20.*`, `x`",
+        ),
+        (
+            &["serve", "127.0.0.1:0", "--tls", file, "absent.key"],
+            &format!("{file}: no certificate in it"),
+        ),
+        (
+            &["serve", "127.0.0.1:0", "--tls", "absent.pem", file],
+            "absent.pem: ",
         ),
         (&["self", "--only", "99.*"], "no case matches `99.*`"),
         (&["list", "--only", "1.*,99.*"], "no case matches `99.*`"),
