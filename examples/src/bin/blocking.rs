@@ -58,7 +58,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         match endpoint.transport_action() {
             TransportAction::Keep => {}
-            TransportAction::Shutdown => stream.shutdown(std::net::Shutdown::Write)?,
+            // Repeating it does no harm; a connection that is lost already is noticed by reading.
+            TransportAction::Shutdown => drop(stream.shutdown(std::net::Shutdown::Write)),
             TransportAction::Drop => break,
         }
 
@@ -81,7 +82,15 @@ fn main() -> Result<(), Box<dyn Error>> {
         // Receive whole events.
         let mut bytes = input.get_mut(..filled).unwrap_or_default();
         loop {
-            let step = endpoint.receive(clock.now(), bytes, &mut assembly)?;
+            let step = match endpoint.receive(clock.now(), bytes, &mut assembly) {
+                Ok(step) => step,
+                // The answer to the peer, if any, is queued; discard the input.
+                Err(error) => {
+                    eprintln!("{error}");
+                    bytes = &mut [];
+                    break;
+                }
+            };
             let (consumed, event) = (step.consumed, step.event);
             let more = event.is_some();
             let next = match event {

@@ -3,11 +3,17 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
 use crate::support::{Client, LONG, RUNTIMES, Running, listening, start};
+use sansws_core::connection::Endpoint;
+use sansws_core::connection::endpoint::EndpointEvent;
+use sansws_core::handshake::AcceptOptions;
+use sansws_core::message::Assembly;
+use sansws_core::time::Instant;
 use sansws_tokio::{ConnectOptions, Result, Server, ServerHandle, ServerOptions, Upgrade};
 use tokio::time::{sleep, timeout};
 
@@ -225,6 +231,35 @@ fn the_blocking_client_talks_to_echo_and_to_the_custom_loop() {
     let (success, _, told) = talk(&url, &[]);
     assert!(!success && told.contains("refused: 404"), "{told}");
     refusing.join().unwrap();
+    // A server that breaks the protocol gets a Close frame that says so.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("ws://{}", listener.local_addr().unwrap());
+    let violating = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut head = vec![0; 1024];
+        let length = stream.read(&mut head).unwrap();
+        let mut endpoint = Endpoint::server(Arc::default(), Instant::ZERO);
+        let mut assembly = Assembly::default();
+        let step = endpoint.receive(Instant::ZERO, &mut head[..length], &mut assembly);
+        let Some(EndpointEvent::Request(request)) = step.unwrap().event else {
+            panic!("no request");
+        };
+        let accepted = endpoint.accept(Instant::ZERO, &request, AcceptOptions::default());
+        accepted.unwrap();
+        let response = endpoint.take_output(Vec::new());
+        stream.write_all(&response).unwrap();
+        // A masked frame.
+        stream.write_all(b"\x81\x81\0\0\0\0x").unwrap();
+        let mut rest = Vec::new();
+        stream.read_to_end(&mut rest).unwrap();
+        // Behind the frame of "Hello", which is masked.
+        let (head, mask, code) = (&rest[11..13], &rest[13..17], &rest[17..19]);
+        assert_eq!(head[0], 0x88);
+        u16::from_be_bytes([code[0] ^ mask[0], code[1] ^ mask[1]])
+    });
+    let (success, _, told) = talk(&url, &["Hello"]);
+    assert!(!success && told.contains("masked"), "{told}");
+    assert_eq!(violating.join().unwrap(), 1002);
 }
 
 /// Octets of memory that a process has, if the system tells.
