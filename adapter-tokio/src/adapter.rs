@@ -1,4 +1,4 @@
-//! tokio's sockets, timers, tasks and signals.
+//! tokio's sockets, tasks and signals.
 
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
@@ -10,14 +10,15 @@ use std::time::Instant;
 
 #[cfg(target_os = "linux")]
 use sansws_async::core::connection::SendProgress;
-use sansws_async::runtime::{ByteStream, LocalSpawner, Runtime, Timer};
+use sansws_async::runtime::{ByteStream, LocalSpawner, Runtime};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 #[cfg(unix)]
 use tokio::net::{UnixListener, UnixStream};
 use tokio::runtime::{Builder, Handle, LocalOptions};
 use tokio::task::{spawn_local, unconstrained};
-use tokio::time::{Sleep, sleep_until};
+
+use crate::timer::TokioTimer;
 
 /// The tokio runtime.
 ///
@@ -296,24 +297,6 @@ impl ByteStream for Tcp {
 
     fn peer_addr(&self) -> Option<SocketAddr> {
         self.0.0.peer_addr().ok()
-    }
-}
-
-/// A tokio alarm.
-#[derive(Debug)]
-pub struct TokioTimer(Pin<Box<Sleep>>);
-
-impl Timer for TokioTimer {
-    fn new(at: Instant) -> Self {
-        Self(Box::pin(sleep_until(at.into())))
-    }
-
-    fn reset(&mut self, at: Instant) {
-        self.0.as_mut().reset(at.into());
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.0.as_mut().poll(cx)
     }
 }
 

@@ -85,6 +85,7 @@ mod adapter;
 pub mod hyper;
 #[cfg(feature = "test-kit")]
 pub mod test_kit;
+mod timer;
 
 pub use adapter::{Compat, Tcp, Tokio};
 #[doc(inline)]
