@@ -135,17 +135,20 @@ fn wait_and_read(
     deadline: Option<Instant>,
     clock: &Clock,
 ) -> io::Result<Option<usize>> {
-    // A timeout of zero is an error, and one rounded down to milliseconds would expire early.
-    let wait = deadline.map(|at| at.since(clock.now()) + Duration::from_millis(1));
-    stream.set_read_timeout(wait)?;
-    match stream.read(room) {
-        Ok(count) => Ok(Some(count)),
-        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-            Ok(None)
+    loop {
+        // A timeout of zero is an error, and one rounded down to milliseconds would expire early.
+        let wait = deadline.map(|at| at.since(clock.now()) + Duration::from_millis(1));
+        stream.set_read_timeout(wait)?;
+        match stream.read(room) {
+            Ok(count) => return Ok(Some(count)),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                return Ok(None);
+            }
+            // The process may have been stopped for a while: what arrived meanwhile comes before the deadline.
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            // Earlier input is still received to its end.
+            Err(_) => return Ok(Some(0)),
         }
-        Err(error) if error.kind() == ErrorKind::Interrupted => Ok(None),
-        // Earlier input is still received to its end.
-        Err(_) => Ok(Some(0)),
     }
 }
 

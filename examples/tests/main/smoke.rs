@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::support::{Client, LONG, RUNTIMES, Running, listening, start};
+use sansws_core::config::Timeouts;
 use sansws_core::connection::Endpoint;
 use sansws_core::connection::endpoint::EndpointEvent;
 use sansws_core::handshake::AcceptOptions;
@@ -235,18 +236,7 @@ fn the_blocking_client_talks_to_echo_and_to_the_custom_loop() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("ws://{}", listener.local_addr().unwrap());
     let violating = thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
-        let mut head = vec![0; 1024];
-        let length = stream.read(&mut head).unwrap();
-        let mut endpoint = Endpoint::server(Arc::default(), Instant::ZERO);
-        let mut assembly = Assembly::default();
-        let step = endpoint.receive(Instant::ZERO, &mut head[..length], &mut assembly);
-        let Some(EndpointEvent::Request(request)) = step.unwrap().event else {
-            panic!("no request");
-        };
-        let accepted = endpoint.accept(Instant::ZERO, &request, AcceptOptions::default());
-        accepted.unwrap();
-        let response = endpoint.take_output(Vec::new());
+        let (mut stream, response) = answer(listener.accept().unwrap().0);
         stream.write_all(&response).unwrap();
         // A masked frame.
         stream.write_all(b"\x81\x81\0\0\0\0x").unwrap();
@@ -260,6 +250,50 @@ fn the_blocking_client_talks_to_echo_and_to_the_custom_loop() {
     let (success, _, told) = talk(&url, &["Hello"]);
     assert!(!success && told.contains("masked"), "{told}");
     assert_eq!(violating.join().unwrap(), 1002);
+}
+
+/// Reads a request; returns the response that accepts it.
+fn answer(mut stream: TcpStream) -> (TcpStream, Vec<u8>) {
+    let mut head = vec![0; 1024];
+    let length = stream.read(&mut head).unwrap();
+    let mut endpoint = Endpoint::server(Arc::default(), Instant::ZERO);
+    let mut assembly = Assembly::default();
+    let step = endpoint.receive(Instant::ZERO, &mut head[..length], &mut assembly);
+    let Some(EndpointEvent::Request(request)) = step.unwrap().event else {
+        panic!("no request");
+    };
+    let accepted = endpoint.accept(Instant::ZERO, &request, AcceptOptions::default());
+    accepted.unwrap();
+    (stream, endpoint.take_output(Vec::new()))
+}
+
+/// A process that was stopped, or a machine that was suspended, until after a deadline.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_blocking_client_reads_what_arrived_while_it_was_stopped() {
+    use rustix::process::{Pid, Signal, kill_process};
+
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let client = Command::new(env!("CARGO_BIN_EXE_blocking"))
+        .arg(format!("ws://{}", listener.local_addr().unwrap()))
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let process = Pid::from_child(&client);
+    let (stream, _) = listener.accept().unwrap();
+    let (mut stream, response) = answer(stream);
+    // It waits for the answer by now, or will find it at once.
+    thread::sleep(Duration::from_millis(300));
+    kill_process(process, Signal::STOP).unwrap();
+    stream.write_all(&response).unwrap();
+    stream.write_all(b"\x88\x02\x03\xe8").unwrap();
+    thread::sleep(Timeouts::default().handshake.unwrap());
+    kill_process(process, Signal::CONT).unwrap();
+    let mut rest = Vec::new();
+    let _ = stream.shutdown(Shutdown::Write);
+    stream.read_to_end(&mut rest).unwrap();
+    let told = client.wait_with_output().unwrap().stderr;
+    assert_eq!(String::from_utf8(told).unwrap(), "closed: 1000\n");
 }
 
 /// Octets of memory that a process has, if the system tells.
