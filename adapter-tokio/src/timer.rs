@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
+use pin_project_lite::pin_project;
 use sansws_async::runtime::Timer;
 use tokio::time::{Sleep, sleep_until};
 
@@ -21,34 +22,43 @@ const GRACE: Duration = Duration::from_millis(50);
 /// timers that are due before it has asked: a peer would be judged while its pong waits in the kernel. An alarm that is late therefore
 /// rings a little later still, once.
 #[derive(Debug)]
-pub struct TokioTimer {
-    sleep: Pin<Box<Sleep>>,
-    /// It was late, and waits for the sockets.
-    waited: bool,
+pub struct TokioTimer(Pin<Box<Alarm>>);
+
+pin_project! {
+    /// All of it in one box: an open connection holds no more than the pointer.
+    #[derive(Debug)]
+    struct Alarm {
+        #[pin]
+        sleep: Sleep,
+        // It was late, and waits for the sockets.
+        waited: bool,
+    }
 }
 
 impl Timer for TokioTimer {
     fn new(at: Instant) -> Self {
-        Self {
-            sleep: Box::pin(sleep_until(at.into())),
+        Self(Box::pin(Alarm {
+            sleep: sleep_until(at.into()),
             waited: false,
-        }
+        }))
     }
 
     fn reset(&mut self, at: Instant) {
-        self.sleep.as_mut().reset(at.into());
-        self.waited = false;
+        let alarm = self.0.as_mut().project();
+        alarm.sleep.reset(at.into());
+        *alarm.waited = false;
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        ready!(self.sleep.as_mut().poll(cx));
+        let mut alarm = self.0.as_mut().project();
+        ready!(alarm.sleep.as_mut().poll(cx));
         let now = tokio::time::Instant::now();
-        if self.waited || now.saturating_duration_since(self.sleep.deadline()) < LATE {
+        if *alarm.waited || now.saturating_duration_since(alarm.sleep.deadline()) < LATE {
             return Poll::Ready(());
         }
-        self.waited = true;
-        self.sleep.as_mut().reset(now + GRACE);
-        self.sleep.as_mut().poll(cx)
+        *alarm.waited = true;
+        alarm.sleep.as_mut().reset(now + GRACE);
+        alarm.sleep.poll(cx)
     }
 }
 
@@ -63,6 +73,13 @@ mod tests {
 
     use super::*;
     use crate::{Tcp, Tokio};
+
+    /// Where the allocator's line for a connection ends, and that of the alarm.
+    #[test]
+    fn an_alarm_is_small() {
+        assert_eq!(size_of::<TokioTimer>(), size_of::<usize>());
+        assert!(size_of::<Alarm>() <= 120, "{}", size_of::<Alarm>());
+    }
 
     /// The process was stopped, and meanwhile the peer sent what it was waited for: tokio has not asked the system yet.
     #[test]
