@@ -93,11 +93,8 @@ impl Connecting {
     }
 
     /// Tries these addresses.
-    pub(super) fn race(&mut self, mut addresses: Vec<SocketAddr>) {
-        if let Some(tried) = &self.dial.tried {
-            tried.sort(&mut addresses);
-        }
-        self.phase = Phase::Racing(Race::new(addresses));
+    pub(super) fn race(&mut self, addresses: Vec<SocketAddr>) {
+        self.phase = Phase::Racing(Race::new(self.dial.attempts(addresses)));
     }
 
     /// Returns when something is due.
@@ -119,9 +116,9 @@ impl Connecting {
 }
 
 impl Race {
-    pub(super) fn new(addresses: Vec<SocketAddr>) -> Self {
+    pub(super) fn new(attempts: Attempts) -> Self {
         Self {
-            attempts: Attempts::new(addresses),
+            attempts,
             running: Vec::new(),
             last: io::ErrorKind::NotFound.into(),
             until: None,

@@ -57,16 +57,13 @@ fn once(url: &Url, dial: ConnectOptions) -> Result<WebSocket, Error> {
     let timeouts = &dial.config.timeouts;
     let from_now = |wait: Option<_>| wait.map(|wait| now() + wait);
     let until = from_now(timeouts.connect);
-    let mut addresses = addresses(url, &dial, until)?;
-    if let Some(tried) = &dial.tried {
-        tried.sort(&mut addresses);
-    }
-    let tcp = first_to_connect(addresses, until).map_err(|error| match error {
+    let attempts = dial.attempts(addresses(url, &dial, until)?);
+    let tcp = first_to_connect(attempts, until).map_err(|error| match error {
         Error::Io(error) => dial.dial_failed(url, error),
         late => late,
     })?;
-    if let (Some(tried), Ok(address)) = (&dial.tried, tcp.peer_addr()) {
-        tried.reached(address);
+    if let Ok(address) = tcp.peer_addr() {
+        dial.reached(address);
     }
     let mut stream = Stream::tcp(tcp)?;
     if let Some(proxy) = dial.proxy_for(url).filter(|proxy| proxy.is_secure()) {

@@ -13,15 +13,14 @@ use socket2::{Domain, SockRef, Socket, Type};
 use crate::clock::now;
 use crate::poll::{AsSource, Interest, wait};
 
-/// Connects to one of `addresses` until `deadline`; the sockets of other attempts are closed.
+/// Connects to one of the addresses until `deadline`; the sockets of other attempts are closed.
 ///
 /// # Errors
 /// The error of the attempt that failed last; `NotFound` if there are no addresses; [`Error::ConnectTimeout`].
 pub(super) fn first_to_connect(
-    addresses: impl IntoIterator<Item = SocketAddr>,
+    mut attempts: Attempts,
     deadline: Option<Instant>,
 ) -> Result<TcpStream, Error> {
-    let mut attempts = Attempts::new(addresses);
     let mut running: Vec<TcpStream> = Vec::new();
     let mut last = io::Error::from(io::ErrorKind::NotFound);
     loop {

@@ -362,9 +362,7 @@ impl Client {
         match hooked.and_then(|done| done) {
             Ok(()) => {
                 self.reconnect.opened(now());
-                if let Some(tried) = &self.dial.tried {
-                    tried.clear();
-                }
+                self.dial.opened();
                 self.link = Link::Open(socket);
                 self.change(ClientState::Open);
             }

@@ -152,7 +152,7 @@ pub async fn accept<R: Runtime, S: ByteStream>(
 
 /// Connects to the first address of the host that answers.
 async fn tcp<R: Runtime>(url: &Url, dial: &ConnectOptions) -> Result<R::Tcp, Error> {
-    let mut addresses = match dial.addresses(url) {
+    let addresses = match dial.addresses(url) {
         Some(addresses) => addresses,
         None => {
             let (host, port) = dial.first_hop(url);
@@ -163,15 +163,10 @@ async fn tcp<R: Runtime>(url: &Url, dial: &ConnectOptions) -> Result<R::Tcp, Err
             found.map_err(|error| dial.lookup_failed(url, error))?
         }
     };
-    if let Some(tried) = &dial.tried {
-        tried.sort(&mut addresses);
-    }
     let connect = |address| async move { Ok((R::connect(address).await?, address)) };
-    let first = first_to_connect(addresses, now::<R>, Sleep::<R>::new, connect);
+    let first = first_to_connect(dial.attempts(addresses), now::<R>, Sleep::<R>::new, connect);
     let (stream, address) = first.await.map_err(|error| dial.dial_failed(url, error))?;
-    if let Some(tried) = &dial.tried {
-        tried.reached(address);
-    }
+    dial.reached(address);
     Ok(stream)
 }
 

@@ -11,12 +11,12 @@ use std::task::Poll;
 use sansws_core::dial::{Attempt, Attempts};
 use sansws_core::time::{Duration, Instant};
 
-/// Connects to one of `addresses` by `dial`; losing attempts are dropped.
+/// Connects to one of the addresses of `attempts` by `dial`; losing attempts are dropped.
 ///
 /// # Errors
 /// The error of the attempt that failed last; `NotFound` if there are no addresses.
 pub async fn first_to_connect<S, D, W>(
-    addresses: impl IntoIterator<Item = SocketAddr>,
+    mut attempts: Attempts,
     now: impl Fn() -> Instant,
     sleep: impl Fn(Duration) -> W,
     dial: impl Fn(SocketAddr) -> D,
@@ -25,7 +25,6 @@ where
     D: Future<Output = io::Result<S>>,
     W: Future,
 {
-    let mut attempts = Attempts::new(addresses);
     let mut running: Vec<Pin<Box<D>>> = Vec::new();
     let mut waiting: Option<(Instant, Pin<Box<W>>)> = None;
     let mut last = io::Error::from(io::ErrorKind::NotFound);

@@ -90,9 +90,7 @@ impl<C: Connector> Client<C> {
 
     fn open(&mut self, socket: WebSocket<C::Transport>) {
         self.reconnect.opened(self.connector.now());
-        if let Some(tried) = &self.dial.tried {
-            tried.clear();
-        }
+        self.dial.opened();
         self.link = Link::Open(socket);
         self.change(ClientState::Open);
     }

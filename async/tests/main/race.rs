@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use sansws_async::Transport;
 use sansws_async::internal::first_to_connect;
+use sansws_core::dial::Attempts;
 use sansws_core::time::Instant;
 use support::wire::{Task, Wire};
 
@@ -57,7 +58,7 @@ fn connect(all: &[(&str, Does)]) -> (Option<io::Result<SocketAddr>>, Vec<(u64, S
             wire.poll_alarm(cx)
         })
     };
-    let mut task = Task::new(first_to_connect(addresses, now, sleep, dial));
+    let mut task = Task::new(first_to_connect(Attempts::new(addresses), now, sleep, dial));
     task.run();
     for _ in 0..100 {
         if task.done.is_some() {

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use sansws_core::config::Config;
+use sansws_core::dial::Attempts;
 use sansws_core::error::InvalidInput;
 use sansws_core::handshake::{ClientHandshake, ClientOptions};
 use sansws_core::http::field::is_token;
@@ -239,6 +240,31 @@ impl ConnectOptions {
         match self.proxy_for(url) {
             Some(proxy) => (proxy.host(), proxy.port()),
             None => (url.host(), url.port()),
+        }
+    }
+
+    /// Returns the attempts at addresses of a lookup, in the order in which they are made.
+    #[doc(hidden)]
+    pub fn attempts(&self, addresses: Vec<SocketAddr>) -> Attempts {
+        match &self.tried {
+            Some(tried) => tried.attempts(addresses),
+            None => Attempts::new(addresses),
+        }
+    }
+
+    /// Records that an attempt goes on over a connection to this address.
+    #[doc(hidden)]
+    pub fn reached(&self, address: SocketAddr) {
+        if let Some(tried) = &self.tried {
+            tried.reached(address);
+        }
+    }
+
+    /// Records that a connection is open: addresses that were tried in vain are forgotten.
+    #[doc(hidden)]
+    pub fn opened(&self) {
+        if let Some(tried) = &self.tried {
+            tried.clear();
         }
     }
 

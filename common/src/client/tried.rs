@@ -4,6 +4,8 @@
 use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use sansws_core::dial::Attempts;
+
 /// Addresses that accepted TCP in attempts that then failed, such as those of a server that hangs; the last one failed last.
 ///
 /// An address that accepts nothing costs no attempt, because others are tried beside it. One that accepts TCP ends the race, so a
@@ -15,11 +17,15 @@ pub struct TriedAddresses(Mutex<Vec<SocketAddr>>);
 const REMEMBERED: usize = 64;
 
 impl TriedAddresses {
-    /// Sorts addresses of a lookup: those that were tried in vain are last.
-    pub fn sort(&self, addresses: &mut [SocketAddr]) {
+    /// Returns the attempts at addresses of a lookup: those that were tried in vain are last, the last one at the end.
+    pub fn attempts(&self, addresses: Vec<SocketAddr>) -> Attempts {
         let tried = self.lock();
-        // Sorting is stable: the resolver's order holds among the rest.
-        addresses.sort_by_key(|address| tried.iter().position(|other| other == address));
+        let place = |address: &SocketAddr| tried.iter().position(|other| other == address);
+        let (mut later, first): (Vec<_>, Vec<_>) = addresses
+            .into_iter()
+            .partition(|address| place(address).is_some());
+        later.sort_by_key(place);
+        Attempts::new(first).then(later)
     }
 
     /// Records that an attempt goes on over a connection to this address.
@@ -45,35 +51,53 @@ impl TriedAddresses {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sansws_core::dial::Attempt;
+    use sansws_core::time::Instant;
+
+    /// The order of the attempts, if all fail.
+    fn order(tried: &TriedAddresses, addresses: &[SocketAddr]) -> Vec<SocketAddr> {
+        let mut attempts = tried.attempts(addresses.to_vec());
+        let mut order = Vec::new();
+        while let Attempt::Begin(address) = attempts.step(Instant::ZERO) {
+            order.push(address);
+            attempts.failed();
+        }
+        order
+    }
 
     #[test]
     fn addresses_tried_in_vain_are_last_until_a_connection_is_open() {
         let all: Vec<SocketAddr> = (1..=4).map(|n| ([127, 0, 0, n], 80).into()).collect();
         let [a, b, c, d] = all[..] else { panic!() };
         let tried = TriedAddresses::default();
-        let sorted = |addresses: &[SocketAddr]| {
-            let mut addresses = addresses.to_vec();
-            tried.sort(&mut addresses);
-            addresses
-        };
-        assert_eq!(sorted(&all), [a, b, c, d]);
+        assert_eq!(order(&tried, &all), [a, b, c, d]);
         tried.reached(a);
-        assert_eq!(sorted(&all), [b, c, d, a]);
+        assert_eq!(order(&tried, &all), [b, c, d, a]);
         tried.reached(b);
         tried.reached(c);
-        assert_eq!(sorted(&all), [d, a, b, c]);
+        assert_eq!(order(&tried, &all), [d, a, b, c]);
         tried.reached(a);
         // Lookups of other hosts, to which a redirect leads, change nothing.
-        assert_eq!(sorted(&[a, d]), [d, a]);
-        assert_eq!(sorted(&all), [d, b, c, a]);
+        assert_eq!(order(&tried, &[a, d]), [d, a]);
+        assert_eq!(order(&tried, &all), [d, b, c, a]);
         for port in 0..1_000 {
             tried.reached(([127, 0, 1, 0], port).into());
         }
         assert_eq!(tried.lock().len(), REMEMBERED);
-        assert_eq!(sorted(&all), [a, b, c, d]);
+        assert_eq!(order(&tried, &all), [a, b, c, d]);
         tried.reached(a);
         tried.clear();
-        assert_eq!(sorted(&all), [a, b, c, d]);
-        assert_eq!(sorted(&[]), []);
+        assert_eq!(order(&tried, &all), [a, b, c, d]);
+        assert_eq!(order(&tried, &[]), []);
+    }
+
+    #[test]
+    fn an_address_of_another_family_that_was_tried_in_vain_is_last_too() {
+        let [hangs, dead, good] = ["[::1]:1", "127.0.0.1:2", "127.0.0.1:3"];
+        let all = [hangs, dead, good].map(|address| address.parse().unwrap());
+        let tried = TriedAddresses::default();
+        assert_eq!(order(&tried, &all), all);
+        tried.reached(all[0]);
+        assert_eq!(order(&tried, &all), [all[1], all[2], all[0]]);
     }
 }

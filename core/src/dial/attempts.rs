@@ -72,6 +72,13 @@ impl Attempts {
         }
     }
 
+    /// Adds addresses to be tried after all these, alternating between families by themselves.
+    #[must_use]
+    pub fn then(mut self, addresses: impl IntoIterator<Item = SocketAddr>) -> Self {
+        self.left.extend(Self::new(addresses).left);
+        self
+    }
+
     /// Returns the next action. Call it until it says to wait, and again whenever an attempt has failed or the time has come.
     pub fn step(&mut self, now: Instant) -> Attempt {
         if let Some(at) = self.next.filter(|at| *at > now && self.running > 0) {
@@ -117,6 +124,16 @@ mod tests {
         let reversed: Vec<_> = all.into_iter().rev().collect();
         let want = addresses(&["1.0.0.2:1", "[::3]:1", "1.0.0.1:1", "[::2]:1", "[::1]:1"]);
         assert_eq!(order(reversed), want);
+    }
+
+    #[test]
+    fn later_addresses_follow_whatever_their_family() {
+        let first = addresses(&["1.0.0.1:1", "1.0.0.2:1"]);
+        let later = addresses(&["[::1]:1", "[::2]:1", "1.0.0.3:1"]);
+        let attempts = Attempts::new(first).then(later);
+        let order: Vec<_> = attempts.left.into_iter().collect();
+        let want = ["1.0.0.1:1", "1.0.0.2:1", "[::1]:1", "1.0.0.3:1", "[::2]:1"];
+        assert_eq!(order, addresses(&want));
     }
 
     #[test]
