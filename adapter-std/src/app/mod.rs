@@ -90,7 +90,7 @@ enum Kind {
 pub(crate) type WebSocketHandler = Arc<dyn Fn(Upgrade) -> Result + Send + Sync>;
 
 impl Handler {
-    /// Returns what is run for a WebSocket request.
+    /// Returns the handler of a WebSocket request.
     ///
     /// # Errors
     /// It is a page whose responses are streamed.

@@ -1,6 +1,6 @@
 //! Responses whose bodies are written while they are made.
 //! RFC 9112 section 7.1 (chunked transfer coding).
-//! Knows no route. What the peer sends meanwhile is kept for the next request.
+//! Knows no route. Input that arrives meanwhile is kept for the next request.
 
 use std::any::Any;
 use std::fmt;
@@ -87,7 +87,7 @@ impl fmt::Debug for StreamedResponse {
     }
 }
 
-/// The body of a response, with what ends with it.
+/// The body of a response, with the guards that end with it.
 pub(super) struct Streaming {
     body: Option<Body>,
     route: Option<Pattern>,
@@ -105,7 +105,13 @@ pub(super) fn answer_of(
     let answered = contain(|| page(scope)).map_err(HandlerError::from);
     let StreamedResponse { head, body } = match answered.and_then(|answer| answer) {
         Ok(streamed) => streamed,
-        Err(error) => return (failed(&error, route.as_ref(), handle), None),
+        Err(error) => {
+            // They are application code.
+            if contain(|| drop(guards)).is_err() {
+                let _ = contain(|| tracing::error!("dropping the guards of a page panicked"));
+            }
+            return (failed(&error, route.as_ref(), handle), None);
+        }
     };
     let streaming = Streaming {
         body: Some(body),
@@ -151,11 +157,7 @@ impl Streaming {
             if self.body.is_some() && !is_there(wire)? {
                 return Ok(false);
             }
-            let late = now() + timeouts.to_take(out.len());
-            match wire.write(&mut out, Some(late)) {
-                Err(Error::ConnectTimeout(_)) => return Err(Refusal::Timeout.into()),
-                written => written?,
-            }
+            put(wire, &mut out, timeouts)?;
             let Some(body) = &mut self.body else {
                 return Ok(true);
             };
@@ -168,6 +170,7 @@ impl Streaming {
                 Some(chunk) => write_chunk(&chunk, &mut out),
                 None => {
                     out.extend_from_slice(LAST_CHUNK);
+                    put(wire, &mut out, timeouts)?;
                     // It is application code.
                     contain(|| self.body = None)?;
                 }
@@ -186,7 +189,16 @@ impl Drop for Streaming {
     }
 }
 
-/// Returns whether a peer is still there. What it sends is kept for later, but not without end.
+/// Writes, for as long as the peer may take for this.
+fn put(wire: &mut Wire<Stream>, out: &mut Vec<u8>, timeouts: &Timeouts) -> Result<(), Error> {
+    let late = now() + timeouts.to_take(out.len());
+    match wire.write(out, Some(late)) {
+        Err(Error::ConnectTimeout(_)) => Err(Refusal::Timeout.into()),
+        written => written,
+    }
+}
+
+/// Returns whether a peer is still there. Its input is kept for later, but not without end.
 fn is_there(wire: &mut Wire<Stream>) -> Result<bool, Error> {
     loop {
         let most = MAX_MEANWHILE.saturating_sub(wire.unread.bytes().len());

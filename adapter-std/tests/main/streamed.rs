@@ -41,7 +41,7 @@ impl Bodies {
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The query says what comes after the chunks.
+/// The query names the end after the chunks.
 fn streams() -> (Router, Bodies) {
     let ((tell, dropped), (go_on, may_go)) = (channel(), channel());
     let may_go = Arc::new(Mutex::new(may_go));

@@ -107,7 +107,7 @@ impl<S: ByteStream> Engine<S> {
         Some(control)
     }
 
-    /// Something was received: answers to it precede what comes behind it.
+    /// Something was received: answers to it precede later messages.
     const fn may_be_answered(&mut self) {
         (self.answers, self.unseen) = (Answers::ALL, Answers::ALL);
     }
