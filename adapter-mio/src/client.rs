@@ -5,7 +5,6 @@
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::fmt;
-use std::io;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
@@ -23,7 +22,7 @@ use sansws_core::time::Duration;
 
 use crate::dialer::Dialer;
 use crate::endpoint::Endpoint;
-use crate::event_loop::{At, Handler, Host, Loop, Visit};
+use crate::event_loop::{At, Handler, Host, Loop, Visit, aborted};
 use crate::id::{ConnectionId, TimerId};
 use crate::message::Incoming;
 
@@ -33,7 +32,8 @@ use crate::message::Incoming;
 /// an id of its own. Nothing is queued in between: a message is [`Closed`](crate::Sent::Closed) while there is no connection.
 ///
 /// **Reconnection** follows the table of [`Reconnect`]. A refused request (`401`), a final close code (1000, 1008, 4500 to 4999) or a
-/// server that breaks the protocol stop the client; failing networks and servers do not. A close with 1000 by the endpoint stops it too.
+/// server that breaks the protocol stop the client; failing networks and servers do not. A close with 1000 by the endpoint stops it too;
+/// [`Loop::close`] with another code, and [`Loop::abort`], end one connection or attempt, and [`ClientHandle::close`] ends them all.
 /// Each attempt starts at the original URL, wherever it was redirected before. Of a host with several addresses, one that accepted TCP in
 /// a failed attempt is tried last until a connection is open, so a server that hangs does not keep a client from the others.
 ///
@@ -94,8 +94,12 @@ impl Client {
     pub fn new(url: impl IntoRequest, options: ConnectOptions) -> Result<Self, Error> {
         let (url, options) = url.into_request(options)?;
         let seed = seed().map_err(Error::other)?;
+        let config = Arc::clone(&options.config);
+        let mut options = options.for_client(&url, &seed)?;
+        // An endpoint may answer pings by itself.
+        options.config = config;
         Ok(Self {
-            options: options.for_client(&url, &seed)?,
+            options,
             url,
             seed,
             reconnect: Reconnect::new(ReconnectOptions::default(), &seed),
@@ -109,14 +113,15 @@ impl Client {
         self
     }
 
-    /// Sets a hook that is called with each new state.
+    /// Sets a hook that is called with each new state. If it keeps a state whose error stopped the client, [`Endpoint::failed`] gets an
+    /// [`Error::Other`] of which that error is the source.
     pub fn on_change(mut self, hook: impl FnMut(&ClientState) + 'static) -> Self {
         self.on_change = Some(Box::new(hook));
         self
     }
 
     /// Starts to connect. `data` are those of all its connections; [`Endpoint::failed`] gets them if the client stops while it has no
-    /// connection. The loop keeps the client until it stops.
+    /// connection, also because the loop ends. The loop keeps the client until it stops.
     ///
     /// # Errors
     /// As for [`Dialer::connect`], once the loop is ending. Later errors go to the hook and to [`Endpoint::failed`].
@@ -134,7 +139,7 @@ impl Client {
                 endpoint,
                 data: Data::Held(Box::new(data)),
                 place: Rc::default(),
-                goes_on: false,
+                has_stopped: false,
             })
         });
         let place = Rc::clone(&client.borrow().place);
@@ -166,7 +171,8 @@ pub struct ClientHandle {
 #[derive(Default)]
 struct Place {
     connection: Cell<Option<ConnectionId>>,
-    timer: Cell<Option<TimerId>>,
+    /// The timer of a wait, and where the loop keeps the client meanwhile.
+    wait: Cell<Option<(TimerId, usize)>>,
     /// It was told to close.
     is_closing: Cell<bool>,
 }
@@ -208,13 +214,13 @@ impl ClientHandle {
         if let Some(connection) = self.place.connection.get() {
             return within.close(connection, code, reason);
         }
-        let Some(client) = self.client.upgrade() else {
+        let (Some(client), Some((timer, kept))) = (self.client.upgrade(), self.place.wait.take())
+        else {
             return;
         };
-        if let Some(timer) = self.place.timer.take() {
-            within.cancel(timer);
-        }
+        within.cancel(timer);
         within.after(Duration::ZERO, move |within| {
+            within.release_client(kept);
             client.borrow_mut().failed_for_good(within, aborted());
         });
     }
@@ -226,15 +232,15 @@ impl fmt::Debug for ClientHandle {
     }
 }
 
-/// A started client, as the endpoint of its own connections. The loop holds it: by its connection, or by the timer of its wait.
+/// A started client, as the endpoint of its own connections. The loop keeps it: by its connection, or by itself while it waits.
 struct Running {
     client: Weak<RefCell<Self>>,
     settings: Client,
     endpoint: Handler,
     data: Data,
     place: Rc<Place>,
-    /// The connection has ended and another one will follow: its data are kept.
-    goes_on: bool,
+    /// No other connection will follow: the data end with the last one. Several may be in the loop, as an old one waits for the end of TCP.
+    has_stopped: bool,
 }
 
 /// The data of the connections.
@@ -252,17 +258,17 @@ impl Running {
             return Ok(());
         };
         let (url, options) = (self.settings.url.clone(), self.settings.options.clone());
-        self.change(&ClientState::Connecting);
         let connection = within.connect(url, options, Handler::of(client), Box::new(()), false)?;
         self.place.connection.set(Some(connection));
+        self.change(&ClientState::Connecting);
         Ok(())
     }
 
-    /// Decides what follows an end, and sets the timer of a wait.
-    fn next(&mut self, within: &mut Loop, error: Error) -> ClientState {
+    /// Decides on the state after an end, and sets the timer of a wait. `is_done`: our side has closed with 1000.
+    fn next(&mut self, within: &mut Loop, error: Error, is_done: bool) -> ClientState {
         self.place.connection.set(None);
         let reconnect = &mut self.settings.reconnect;
-        let state = if self.place.is_closing.get() || within.is_ending() {
+        let state = if is_done || self.place.is_closing.get() || within.is_ending() {
             ClientState::Stopped(Stop::Closed(match error {
                 Error::Disconnect(closed) => Some(*closed),
                 _ => None,
@@ -271,14 +277,17 @@ impl Running {
             ClientState::after(error, reconnect, within.now())
         };
         if let (ClientState::Waiting { wait, .. }, Some(client)) = (&state, self.client.upgrade()) {
+            let kept = within.keep_client(Handler::of(Rc::clone(&client)));
             let again = move |within: &mut Loop| {
+                within.release_client(kept);
                 let mut client = client.borrow_mut();
-                client.place.timer.set(None);
+                client.place.wait.set(None);
                 if let Err(error) = client.dial(within) {
                     client.failed_for_good(within, error);
                 }
             };
-            self.place.timer.set(Some(within.after(*wait, again)));
+            let timer = within.after(*wait, again);
+            self.place.wait.set(Some((timer, kept)));
         }
         state
     }
@@ -350,15 +359,13 @@ impl Host for Running {
     fn open(&mut self, at: At, within: &mut Loop) -> Result {
         self.settings.reconnect.opened(within.now());
         self.call(|host| host.open(at, within))?;
-        if let Some(tried) = &self.settings.options.tried {
-            tried.clear();
-        }
+        self.settings.options.opened();
         self.change(&ClientState::Open);
         Ok(())
     }
 
     fn failed(&mut self, within: &mut Loop, _: Box<dyn Any>, error: Error) {
-        match self.next(within, error) {
+        match self.next(within, error, false) {
             state @ ClientState::Stopped(_) => self.stop(within, state),
             state => self.change(&state),
         }
@@ -370,12 +377,13 @@ impl Host for Running {
             Some(LossCause::Violation(violation)) => Error::Violation(violation),
             _ => Error::Disconnect(Box::new(closed.clone())),
         };
-        let state = self.next(within, error);
-        self.goes_on = matches!(state, ClientState::Waiting { .. });
+        let is_done = within.said(at.id) == CloseCode::NORMAL.get();
+        let state = self.next(within, error, is_done);
+        self.has_stopped = matches!(state, ClientState::Stopped(_));
         let endpoint = &self.endpoint;
         let called = contain(|| endpoint.call(|host| host.close(at, within, closed)));
         // A client that the callback has closed reports that, when it gives the data back.
-        if !self.goes_on || !self.place.is_closing.get() {
+        if self.has_stopped || !self.place.is_closing.get() {
             self.change(&state);
         }
         if called.is_err() {
@@ -384,9 +392,10 @@ impl Host for Running {
         }
     }
 
-    fn forget(&mut self, key: usize) {
-        if !std::mem::take(&mut self.goes_on) {
-            self.data = Data::Gone;
+    fn forget(&mut self, _: usize) {
+        if self.has_stopped
+            && let Data::Adopted(key) = std::mem::replace(&mut self.data, Data::Gone)
+        {
             self.endpoint.call(|host| host.forget(key));
         }
     }
@@ -432,9 +441,4 @@ impl Host for Running {
     fn visit(&mut self, at: At, within: &mut Loop, work: Visit) -> Result {
         self.call(|host| host.visit(at, within, work))
     }
-}
-
-/// Returns the error of a client that is closed before it has a connection.
-fn aborted() -> Error {
-    io::Error::from(io::ErrorKind::ConnectionAborted).into()
 }

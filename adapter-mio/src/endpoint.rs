@@ -95,7 +95,7 @@ pub trait Endpoint: 'static {
     /// ```
     /// use sansws_mio::{AcceptOptions, Config, Endpoint, Result, Router, Scope, ServerOptions, Socket};
     ///
-    /// /// Answers pings by itself, to those who are welcome.
+    /// /// Answers the pings of welcome clients by itself.
     /// struct Choosy;
     ///
     /// impl Endpoint for Choosy {
@@ -126,7 +126,7 @@ pub trait Endpoint: 'static {
     }
 
     /// A pong arrived, in its place between the messages: the answer to a ping of [`Socket::ping`] or of keepalive, whose payload is empty, or
-    /// one that nobody asked for. Called with [`Config::control_frames`](crate::Config::control_frames), or with
+    /// an unsolicited one. Called with [`Config::control_frames`](crate::Config::control_frames), or with
     /// [`auto_pong`](crate::Config::auto_pong) off.
     ///
     /// # Errors

@@ -124,7 +124,7 @@ impl<'a, D> Socket<'a, D> {
             .queue(self.slot(), |connection| connection.ping(bytes))
     }
 
-    /// Sends an unsolicited pong. Pings are answered automatically.
+    /// Sends a pong: an unsolicited one, or the answer to a ping with [`Config::auto_pong`](crate::Config::auto_pong) off.
     ///
     /// # Errors
     /// As for [`ping`](Self::ping).

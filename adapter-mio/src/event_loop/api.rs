@@ -99,6 +99,12 @@ impl Loop {
         Handle::new(&self.mailbox)
     }
 
+    /// Returns the code with which our side closed a connection first; 1005 without one, 0 if it did not.
+    pub(crate) fn said(&self, id: ConnectionId) -> u16 {
+        let peer = self.slot(id).and_then(|slot| self.peers.get(slot));
+        peer.map_or(0, |peer| peer.said)
+    }
+
     /// Returns whether no more connections are opened.
     pub(crate) const fn is_ending(&self) -> bool {
         self.is_ending

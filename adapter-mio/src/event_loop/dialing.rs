@@ -236,8 +236,8 @@ impl Loop {
                     race.end(&self.registry);
                     return Err(Error::ConnectTimeout(None));
                 };
-                if let (Some(tried), Ok(address)) = (&connecting.dial.tried, socket.peer_addr()) {
-                    tried.reached(address);
+                if let Ok(address) = socket.peer_addr() {
+                    connecting.dial.reached(address);
                 }
                 peer.stream = Stream::tcp(socket);
                 connecting.phase = Phase::Connected;
@@ -434,6 +434,27 @@ impl Loop {
         if let Some(url) = &traced {
             trace::connect_ended(url, Some(&error));
         }
+        self.tell_failure(&handler, data, error);
+    }
+
+    /// Keeps a client that waits, so that it learns of the end of the loop; returns its key.
+    pub(crate) fn keep_client(&mut self, client: Handler) -> usize {
+        self.waiting.insert(client)
+    }
+
+    /// Lets a client go that has waited.
+    pub(crate) fn release_client(&mut self, key: usize) {
+        drop(self.waiting.try_remove(key));
+    }
+
+    /// Tells all waiting clients that there is no other connection.
+    pub(super) fn end_waiting(&mut self) {
+        for client in std::mem::take(&mut self.waiting).drain() {
+            self.tell_failure(&client, Box::new(()), aborted());
+        }
+    }
+
+    fn tell_failure(&mut self, handler: &Handler, data: Box<dyn Any>, error: Error) {
         let called = contain(|| handler.call(|host| host.failed(self, data, error)));
         if called.is_err() {
             let _ = contain(|| tracing::error!("a callback of a client panicked"));
@@ -442,7 +463,7 @@ impl Loop {
 }
 
 /// Returns the error of a connection that is given up before it is open.
-fn aborted() -> Error {
+pub(crate) fn aborted() -> Error {
     io::Error::from(io::ErrorKind::ConnectionAborted).into()
 }
 

@@ -200,6 +200,7 @@ impl Loop {
                 self.remove(slot);
             }
         }
+        self.end_waiting();
     }
 }
 

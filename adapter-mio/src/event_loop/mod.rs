@@ -21,6 +21,7 @@ mod streaming;
 mod tasks;
 mod upgrade;
 
+pub(crate) use dialing::aborted;
 pub(crate) use opening::DeferredPage;
 pub use remote::Handle;
 pub(crate) use remote::Mailbox;
@@ -254,6 +255,8 @@ pub struct Loop {
     registry: Registry,
     timers: Timers<Key>,
     callbacks: Slab<Callback>,
+    /// Clients that wait before they connect again.
+    waiting: Slab<Handler>,
     /// Its nodes in hubs.
     hubs: Vec<groups::LoopHub>,
     tasks: Slab<tasks::Task>,
@@ -359,6 +362,7 @@ impl Loop {
             registry,
             timers: Timers::default(),
             callbacks: Slab::new(),
+            waiting: Slab::new(),
             hubs: Vec::new(),
             tasks: Slab::new(),
             clients: 0,

@@ -1,12 +1,14 @@
 //! Clients that connect again: states, data, and being closed from each callback.
 
 use std::cell::RefCell;
-use std::net::{SocketAddr, TcpListener};
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::rc::{Rc, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use sansws_mio::core::dial::{Backoff, ReconnectOptions};
+use sansws_mio::core::handshake::accept_key;
 use sansws_mio::{
     Client, ClientHandle, ClientState, CloseCode, Closed, Config, ConnectOptions, Dialer, Endpoint,
     Error, EventLoop, Incoming, Loop, Result, Sent, Socket, Stop, Timeouts,
@@ -140,6 +142,7 @@ fn note_states(log: &Log) -> impl FnMut(&ClientState) + 'static {
 /// A client in a loop of its own.
 struct Stage {
     event_loop: EventLoop,
+    dialer: Dialer<Noting>,
     log: Log,
     opens: Weak<RefCell<u32>>,
     handle: ClientHandle,
@@ -168,12 +171,14 @@ impl Stage {
         };
         let opens = Opens::default();
         let weak = Rc::downgrade(&opens);
+        let dialer = Dialer::new(noting);
         let started = client(address, &log)
-            .start(event_loop.context(), &Dialer::new(noting), opens)
+            .start(event_loop.context(), &dialer, opens)
             .unwrap();
         *handle.borrow_mut() = Some(started.clone());
         Self {
             event_loop,
+            dialer,
             log,
             opens: weak,
             handle: started,
@@ -194,23 +199,29 @@ impl Stage {
 
     /// Runs until it has stopped; returns its log.
     fn finish(mut self) -> Vec<String> {
-        self.until(|stage| stage.log.has_stopped());
+        self.until(|stage| stage.log.has_stopped() && stage.opens.upgrade().is_none());
+        while self.event_loop.context().connections() > 0 {
+            self.event_loop.turn(None).unwrap();
+        }
         // Nothing more comes: no timer, no attempt, no callback.
         for _ in 0..5 {
             let most = Some(Duration::from_millis(5));
             self.event_loop.turn(most).unwrap();
         }
         assert_eq!(self.handle.connection(), None);
-        assert_eq!(self.event_loop.context().connections(), 0);
-        assert!(self.opens.upgrade().is_none(), "its data are dropped");
         self.log.take()
     }
 }
 
 fn client(address: SocketAddr, log: &Log) -> Client {
+    client_with(address, log, Duration::from_secs(1))
+}
+
+/// A client that waits so long for a peer's Close and the end of TCP.
+fn client_with(address: SocketAddr, log: &Log, close: Duration) -> Client {
     let config = Config {
         timeouts: Timeouts {
-            close: Duration::from_secs(20),
+            close,
             ..Timeouts::default()
         },
         control_frames: true,
@@ -360,7 +371,7 @@ fn a_callback_that_panics_does_not_stop_a_client() {
         assert_eq!(log[log.len() - 2..], ["close", "stopped: failed"], "{at}");
         thread.join().unwrap();
     }
-    // A hook that panics at each state harms nobody.
+    // A hook that panics at each state does no harm.
     let (address, thread) = server(vec![1012, 1000]);
     let mut event_loop = EventLoop::new().unwrap();
     let log = Log::default();
@@ -387,23 +398,207 @@ fn a_callback_that_panics_does_not_stop_a_client() {
 }
 
 #[test]
-fn a_loop_that_ends_drops_its_clients() {
-    let (address, thread) = server(vec![1012]);
-    // One is open, one waits.
-    for address in [address, refuses()] {
-        let mut stage = Stage::start(address, None);
-        stage.until(|stage| stage.log.0.borrow().len() > 1);
-        let Stage {
-            event_loop,
-            opens,
-            handle,
-            ..
-        } = stage;
-        drop(event_loop);
-        assert!(opens.upgrade().is_none());
-        assert_eq!(handle.connection(), None);
+fn a_loop_that_ends_stops_its_clients() {
+    let far = ReconnectOptions {
+        backoff: Backoff {
+            base: Duration::from_secs(600),
+            max: Duration::from_secs(600),
+        },
+        ..ReconnectOptions::default()
+    };
+    let waits = |log: &Log| log.0.borrow().iter().any(|line| line == "waiting");
+    for (codes, want) in [
+        (vec![], ["stopped: given up", "0 opens", "failed"]),
+        (vec![1012], ["stopped: given up", "1 opens", "failed"]),
+    ] {
+        for is_closed in [false, true] {
+            let (address, thread) = server(codes.clone());
+            let address = if codes.is_empty() { refuses() } else { address };
+            let mut event_loop = EventLoop::new().unwrap();
+            let log = Log::default();
+            let noting = Noting {
+                log: log.clone(),
+                act: None,
+            };
+            let dialer = Dialer::new(noting);
+            let opens = Opens::default();
+            let weak = Rc::downgrade(&opens);
+            let client = client(address, &log).reconnect(far.clone());
+            let handle = client.start(event_loop.context(), &dialer, opens).unwrap();
+            while !waits(&log) {
+                event_loop.turn(Some(Duration::from_millis(10))).unwrap();
+            }
+            if is_closed {
+                // The loop ends before the client learns of it.
+                handle.close(event_loop.context(), None, "");
+            }
+            drop(event_loop);
+            let log = log.take();
+            assert_eq!(log[log.len() - 3..], want, "{is_closed}");
+            assert!(weak.upgrade().is_none(), "the dialer keeps no data");
+            drop(dialer);
+            thread.join().unwrap();
+        }
+    }
+    // One that is open.
+    let (address, thread) = hold(1, |_, _| {});
+    let mut stage = Stage::start(address, None);
+    stage.until(|stage| stage.log.0.borrow().iter().any(|line| line == "open"));
+    let Stage {
+        event_loop,
+        dialer,
+        log,
+        opens,
+        ..
+    } = stage;
+    drop(event_loop);
+    assert_eq!(log.take().last().unwrap(), "stopped: closed");
+    assert!(opens.upgrade().is_none());
+    drop(dialer);
+    thread.join().unwrap();
+}
+
+/// Accepts connections, lets `play` have each with its number, and leaves the end of TCP to the clients.
+fn hold(count: usize, play: fn(&mut TcpStream, usize)) -> (SocketAddr, JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let thread = thread::spawn(move || {
+        let held = (0..count).map(|number| {
+            let (mut stream, _) = listener.accept().unwrap();
+            thread::spawn(move || {
+                opens(&mut stream);
+                play(&mut stream, number);
+                let _ = stream.read_to_end(&mut Vec::new());
+            })
+        });
+        for thread in held.collect::<Vec<_>>() {
+            thread.join().unwrap();
+        }
+    });
+    (address, thread)
+}
+
+/// Answers the opening handshake.
+fn opens(stream: &mut TcpStream) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        head.extend(byte);
+    }
+    let head = String::from_utf8(head).unwrap();
+    let mut lines = head.lines();
+    let key = lines.find_map(|line| line.strip_prefix("Sec-WebSocket-Key: "));
+    let accept = accept_key(key.unwrap().as_bytes());
+    let answer = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Accept: {accept}\r\n\r\n"
+    );
+    stream.write_all(answer.as_bytes()).unwrap();
+}
+
+#[test]
+fn connections_that_wait_for_the_end_of_tcp_share_the_data_with_the_next() {
+    // Two clients of one endpoint, on eight connections of which none ends TCP; the last two closes are final. A connection ends by its
+    // timeout while the next one is open.
+    let (address, thread) = hold(8, |stream, number| {
+        thread::sleep(Duration::from_millis(100));
+        let code: u16 = if number < 6 { 1012 } else { 1000 };
+        let [high, low] = code.to_be_bytes();
+        let bytes = [b"\x81\x05hello\x88\x02".as_slice(), &[high, low]].concat();
+        stream.write_all(&bytes).unwrap();
+    });
+    let many = ReconnectOptions {
+        attempts: Some(20),
+        ..soon()
+    };
+    let mut event_loop = EventLoop::new().unwrap();
+    let log = Log::default();
+    let dialer = Dialer::new(Noting {
+        log: log.clone(),
+        act: None,
+    });
+    let states = [Log::default(), Log::default()];
+    let data = states.each_ref().map(|states| {
+        let opens = Opens::default();
+        let brief = client_with(address, states, Duration::from_millis(50));
+        let brief = brief.reconnect(many.clone());
+        brief
+            .start(event_loop.context(), &dialer, Rc::clone(&opens))
+            .unwrap();
+        opens
+    });
+    while !states.iter().all(Log::has_stopped) || event_loop.context().connections() > 0 {
+        event_loop.turn(Some(Duration::from_millis(10))).unwrap();
+    }
+    let log = log.take();
+    for callback in ["open", "message", "close"] {
+        let called = log.iter().filter(|line| *line == callback).count();
+        assert_eq!(called, 8, "{callback}: {log:?}");
+    }
+    for (states, opens) in states.iter().zip(data) {
+        let log = states.take();
+        let count = log.iter().filter(|line| *line == "is open").count();
+        assert_eq!(count, *opens.borrow() as usize, "{log:?}");
+        assert_eq!(log.last().unwrap(), "stopped: done");
+        assert_eq!(Rc::strong_count(&opens), 1, "its data are dropped");
     }
     thread.join().unwrap();
+}
+
+#[test]
+fn a_close_with_1000_by_the_endpoint_is_final_whatever_the_server_answers() {
+    for play in [
+        // No Close at all, none with a code, another code.
+        |stream: &mut TcpStream, _: usize| stream.shutdown(Shutdown::Both).unwrap(),
+        |stream: &mut TcpStream, _| stream.write_all(b"\x88\x00").unwrap(),
+        |stream: &mut TcpStream, _| stream.write_all(b"\x88\x02\x03\xe9").unwrap(),
+    ] as [fn(&mut TcpStream, usize); 3]
+    {
+        let (address, thread) = hold(1, play);
+        let close = |handle: &ClientHandle, within: &mut Loop| {
+            within.close(handle.connection().unwrap(), CloseCode::NORMAL, "");
+        };
+        let log = Stage::start(address, Some(("open", close))).finish();
+        assert_eq!(
+            log[log.len() - 2..],
+            ["close", "stopped: closed"],
+            "{log:?}"
+        );
+        thread.join().unwrap();
+    }
+}
+
+#[test]
+fn an_aborted_connection_is_followed_by_another() {
+    let (address, thread) = server(vec![0, 1000]);
+    let abort = |handle: &ClientHandle, within: &mut Loop| {
+        if let Some(connection) = handle.connection() {
+            within.abort(connection);
+        }
+    };
+    let mut stage = Stage::start(address, None);
+    stage.until(|stage| stage.log.0.borrow().iter().any(|line| line == "message"));
+    abort(&stage.handle.clone(), stage.event_loop.context());
+    stage.until(|stage| stage.log.0.borrow().iter().any(|line| line == "waiting"));
+    let log = stage.finish();
+    assert_eq!(log.last().unwrap(), "stopped: done", "{log:?}");
+    thread.join().unwrap();
+    // Before it is open, the attempt fails.
+    let hanging = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut stage = Stage::start(hanging.local_addr().unwrap(), None);
+    for _ in 0..4 {
+        let attempt = stage.handle.connection();
+        abort(&stage.handle.clone(), stage.event_loop.context());
+        stage.until(|stage| stage.handle.connection() != attempt);
+        stage.until(|stage| stage.handle.connection().is_some() || stage.log.has_stopped());
+    }
+    let log = stage.finish();
+    assert_eq!(
+        log[log.len() - 3..],
+        ["stopped: failed", "0 opens", "failed"],
+        "{log:?}"
+    );
 }
 
 /// An endpoint that holds the handle of its own client.

@@ -86,7 +86,7 @@ impl ClientState {
         if let Some(hook) = hook
             && contain(|| hook(self)).is_err()
         {
-            tracing::error!("`on_change` panicked");
+            let _ = contain(|| tracing::error!("`on_change` panicked"));
         }
     }
 }
@@ -108,7 +108,7 @@ pub type OnChange = Box<dyn FnMut(&ClientState) + Send>;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Stop {
-    /// `Client::close` was called. Tells how the connection ended, if there was one.
+    /// It was closed by our side: by `Client::close`, or because its event loop ends. Tells how the connection ended, if there was one.
     Closed(Option<Closed>),
     /// The server closed with 1000: its purpose is fulfilled.
     Done(Closed),
