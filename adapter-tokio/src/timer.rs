@@ -1,4 +1,4 @@
-//! tokio's timer, and what it must wait for.
+//! tokio's timer, which waits for sockets when it is late.
 //! Knows nothing of connections.
 
 use std::future::Future;
@@ -13,14 +13,14 @@ use tokio::time::{Sleep, sleep_until};
 /// An alarm that rings later than this says more about our process than about a peer: it was stopped, or a thread was busy.
 const LATE: Duration = Duration::from_millis(100);
 
-/// How long such an alarm waits for sockets to tell what has arrived.
+/// How long such an alarm waits for the readiness of sockets.
 const GRACE: Duration = Duration::from_millis(50);
 
 /// A tokio alarm.
 ///
 /// tokio remembers which sockets are ready, and asks the system only between tasks. After a pause of the process it may wake the tasks of all
 /// timers that are due before it has asked: a peer would be judged while its pong waits in the kernel. An alarm that is late therefore
-/// rings a little later still, once.
+/// rings a little later still, once. So it does when a test advances tokio's paused clock past it.
 #[derive(Debug)]
 pub struct TokioTimer(Pin<Box<Alarm>>);
 
@@ -81,9 +81,9 @@ mod tests {
         assert!(size_of::<Alarm>() <= 120, "{}", size_of::<Alarm>());
     }
 
-    /// The process was stopped, and meanwhile the peer sent what it was waited for: tokio has not asked the system yet.
+    /// The process was stopped, and meanwhile the peer's answer came: tokio has not asked the system yet.
     #[test]
-    fn a_late_alarm_does_not_overtake_what_has_arrived() {
+    fn a_late_alarm_does_not_overtake_input_that_has_arrived() {
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         let first = runtime.block_on(async {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

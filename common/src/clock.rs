@@ -1,5 +1,5 @@
 //! Moments of the operating system's clock, as connections count time.
-//! Reads no clock: an adapter passes in what its clock shows.
+//! Reads no clock: an adapter passes in the moment that its clock shows.
 
 use std::sync::OnceLock;
 use std::time::Instant as Real;
@@ -12,7 +12,7 @@ static EPOCH: OnceLock<Real> = OnceLock::new();
 /// A hundred years in microseconds: later alarms never fire.
 const FAR: u64 = 100 * 365 * 86_400 * 1_000_000;
 
-/// Returns what the clock shows, in the time of the connections. It starts with the first call of the process.
+/// Returns a moment of the clock in the time of the connections. It starts with the first call of the process.
 pub fn from_real(now: Real) -> Instant {
     let epoch = *EPOCH.get_or_init(|| now);
     Instant::ZERO + now.saturating_duration_since(epoch)
@@ -30,7 +30,7 @@ mod tests {
 
     #[test]
     #[expect(clippy::disallowed_methods, reason = "a moment to start from")]
-    fn what_is_converted_comes_back_and_no_moment_is_too_far() {
+    fn converted_moments_come_back_and_none_is_too_far() {
         let real = Real::now();
         let start = from_real(real);
         let later = real + Duration::from_secs(7);

@@ -432,7 +432,7 @@ impl Suite {
         })
     }
 
-    /// Returns what a reader of the results must know of cases that were late at first: a server that hangs now and then is among the causes.
+    /// Returns a note on cases that were late at first, for readers of the results: a server that hangs now and then is among the causes.
     fn note_on_late(&self, improved: &BTreeSet<usize>) -> Option<String> {
         let ids: Vec<&str> = improved
             .iter()

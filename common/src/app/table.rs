@@ -1,6 +1,6 @@
 //! Routes with everything that requests for them share, and the lookup of a request.
 //! RFC 9110 sections 15.5.5 (404), 15.5.6 (405) and 15.5.22 (426).
-//! Knows no connection, not what a goal is, and not how layers are run: `G`, `L` and the fallback's `P` are an adapter's.
+//! Knows no connection, neither the meaning of a goal nor how layers run: `G`, `L` and the fallback's `P` are an adapter's.
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::server::scope::{Attached, Scope};
 /// The target of a route.
 #[derive(Clone, Debug)]
 pub struct Target<G, L, B> {
-    /// What is run for a request.
+    /// The handler or page of a request, as the adapter keeps it.
     pub goal: G,
     /// The layers that run after those for all requests.
     pub layers: L,

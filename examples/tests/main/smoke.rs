@@ -285,10 +285,12 @@ fn the_blocking_client_reads_what_arrived_while_it_was_stopped() {
     // It waits for the answer by now, or will find it at once.
     thread::sleep(Duration::from_millis(300));
     kill_process(process, Signal::STOP).unwrap();
-    stream.write_all(&response).unwrap();
-    stream.write_all(b"\x88\x02\x03\xe8").unwrap();
+    let close = [&response, b"\x88\x02\x03\xe8".as_slice()].concat();
+    let sent = stream.write_all(&close);
     thread::sleep(Timeouts::default().handshake.unwrap());
+    // Before anything can fail: a stopped process would outlive the test.
     kill_process(process, Signal::CONT).unwrap();
+    sent.unwrap();
     let mut rest = Vec::new();
     let _ = stream.shutdown(Shutdown::Write);
     stream.read_to_end(&mut rest).unwrap();

@@ -274,7 +274,7 @@ impl<T: Transport> Engine<T> {
         }
     }
 
-    /// Something was received: answers to it precede what comes behind it.
+    /// Something was received: answers to it precede later messages.
     const fn may_be_answered(&mut self) {
         (self.answers, self.unseen) = (Answers::ALL, Answers::ALL);
     }

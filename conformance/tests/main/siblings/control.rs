@@ -44,7 +44,7 @@ fn words(event: &SocketEvent) -> String {
     }
 }
 
-/// Says what it sees, behind the pongs that it sends itself.
+/// Reports its events, behind the pongs that it sends itself.
 macro_rules! mirror {
     ($socket:expr, $mode:expr) => {{
         let mut socket = $socket;
