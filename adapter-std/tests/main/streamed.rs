@@ -19,11 +19,14 @@ use crate::support::Running;
 struct Probe {
     told: Sender<()>,
     go_on: Arc<Mutex<Receiver<()>>>,
+    /// It panics when it is dropped.
+    panics: bool,
 }
 
 impl Drop for Probe {
     fn drop(&mut self) {
         let _ = self.told.send(());
+        assert!(!self.panics, "as planned");
     }
 }
 
@@ -60,6 +63,7 @@ fn streams() -> (Router, Bodies) {
         let probe = Probe {
             told: tell.lock().unwrap().clone(),
             go_on: Arc::clone(&may_go),
+            panics: play == "ends-badly",
         };
         let mut chunks = ["one", "", "three\r\n"].map(Vec::from).into_iter();
         let body = std::iter::from_fn(move || match (chunks.next(), &*play) {
@@ -156,6 +160,18 @@ fn a_body_that_panics_ends_the_connection_without_the_end_of_the_body() {
     let server = Running::new(router);
     let answer = rest(ask(&server, &request("GET", "/stream?panics", "")));
     assert!(answer.ends_with(CHUNKS), "{answer}");
+    bodies.ended();
+    let handle = server.handle.clone();
+    server.close();
+    assert_eq!(handle.metrics().handlers_failed, 1);
+}
+
+#[test]
+fn a_body_that_panics_in_its_end_was_written_whole() {
+    let (router, bodies) = streams();
+    let server = Running::new(router);
+    let answer = rest(ask(&server, &request("GET", "/stream?ends-badly", "")));
+    assert!(answer.ends_with(&format!("{CHUNKS}0\r\n\r\n")), "{answer}");
     bodies.ended();
     let handle = server.handle.clone();
     server.close();
