@@ -100,7 +100,7 @@ impl<H, B: Clone> App<H, B> {
         }
     }
 
-    /// Returns the path of the route `name`; see [`Routes::url_for`].
+    /// Returns the path of the route `name`; see [`Routes::url_for`](sansws_core::route::Routes::url_for).
     ///
     /// # Errors
     /// [`UrlError`] when there is no such route, or a value does not fit it.
