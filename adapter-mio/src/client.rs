@@ -32,8 +32,9 @@ use crate::message::Incoming;
 /// an id of its own. Nothing is queued in between: a message is [`Closed`](crate::Sent::Closed) while there is no connection.
 ///
 /// **Reconnection** follows the table of [`Reconnect`]. A refused request (`401`), a final close code (1000, 1008, 4500 to 4999) or a
-/// server that breaks the protocol stop the client; failing networks and servers do not. A close with 1000 by the endpoint stops it too;
-/// [`Loop::close`] with another code, and [`Loop::abort`], end one connection or attempt, and [`ClientHandle::close`] ends them all.
+/// server that breaks the protocol stop the client; failing networks and servers do not. If the endpoint closes an open
+/// connection with 1000, that stops it too. [`Loop::close`] with another code or before the connection is open, and [`Loop::abort`], end that
+/// connection or attempt alone; [`ClientHandle::close`] stops the client.
 /// Each attempt starts at the original URL, wherever it was redirected before. Of a host with several addresses, one that accepted TCP in
 /// a failed attempt is tried last until a connection is open, so a server that hangs does not keep a client from the others.
 ///
@@ -183,7 +184,7 @@ impl ClientHandle {
         self.place.connection.get()
     }
 
-    /// Closes the connection, and opens no other one. If it is not open, [`Endpoint::failed`] is called after this turn. Closing twice is not
+    /// Closes the connection, and opens no other one; `within` is the loop that it was started in. If it is not open, [`Endpoint::failed`] is called after this turn. Closing twice is not
     /// an error.
     ///
     /// ```no_run
@@ -239,7 +240,8 @@ struct Running {
     endpoint: Handler,
     data: Data,
     place: Rc<Place>,
-    /// No other connection will follow: the data end with the last one. Several may be in the loop, as an old one waits for the end of TCP.
+    /// No other connection will follow: the data end with the next one that is removed. Several may be in the loop, as an old one waits
+    /// for the end of TCP, but none of them calls back any more.
     has_stopped: bool,
 }
 
@@ -264,15 +266,19 @@ impl Running {
         Ok(())
     }
 
-    /// Decides on the state after an end, and sets the timer of a wait. `is_done`: our side has closed with 1000.
-    fn next(&mut self, within: &mut Loop, error: Error, is_done: bool) -> ClientState {
+    /// Decides on the state after the end of a connection or an attempt, and sets the timer of a wait. `is_done`: our side has closed with
+    /// 1000.
+    fn next(
+        &mut self,
+        within: &mut Loop,
+        error: Error,
+        closed: Option<&Closed>,
+        is_done: bool,
+    ) -> ClientState {
         self.place.connection.set(None);
         let reconnect = &mut self.settings.reconnect;
         let state = if is_done || self.place.is_closing.get() || within.is_ending() {
-            ClientState::Stopped(Stop::Closed(match error {
-                Error::Disconnect(closed) => Some(*closed),
-                _ => None,
-            }))
+            ClientState::Stopped(Stop::Closed(closed.cloned()))
         } else {
             ClientState::after(error, reconnect, within.now())
         };
@@ -302,7 +308,7 @@ impl Running {
         if matches!(self.data, Data::Gone) {
             return;
         }
-        let state = if self.place.is_closing.get() {
+        let state = if self.place.is_closing.get() || within.is_ending() {
             ClientState::Stopped(Stop::Closed(None))
         } else {
             ClientState::Stopped(Stop::Failed(Arc::new(error)))
@@ -365,7 +371,10 @@ impl Host for Running {
     }
 
     fn failed(&mut self, within: &mut Loop, _: Box<dyn Any>, error: Error) {
-        match self.next(within, error, false) {
+        if matches!(self.data, Data::Gone) {
+            return;
+        }
+        match self.next(within, error, None, false) {
             state @ ClientState::Stopped(_) => self.stop(within, state),
             state => self.change(&state),
         }
@@ -378,7 +387,7 @@ impl Host for Running {
             _ => Error::Disconnect(Box::new(closed.clone())),
         };
         let is_done = within.said(at.id) == CloseCode::NORMAL.get();
-        let state = self.next(within, error, is_done);
+        let state = self.next(within, error, Some(closed), is_done);
         self.has_stopped = matches!(state, ClientState::Stopped(_));
         let endpoint = &self.endpoint;
         let called = contain(|| endpoint.call(|host| host.close(at, within, closed)));

@@ -103,8 +103,7 @@ impl<E: Endpoint> Dialer<E> {
     }
 
     /// Starts to connect to a `ws://` or `wss://` URL, directly or through a proxy; see [`ConnectOptions`]. `data` are those of the
-    /// connection. Until it is open, messages to it are [`Closed`](crate::Sent::Closed); [`Loop::close`] gives it up, and [`Loop::abort`] does so without a
-    /// callback.
+    /// connection. Until it is open, messages to it are [`Closed`](crate::Sent::Closed); [`Loop::close`] and [`Loop::abort`] give it up.
     ///
     /// # Errors
     /// [`Error::BadUrl`], [`Error::InvalidInput`] for a request that is no GET; [`Error::Other`](Error::Other) once the loop is ending, or

@@ -4,6 +4,8 @@ use std::cell::RefCell;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -14,30 +16,58 @@ use sansws_mio::{
     Error, EventLoop, Incoming, Loop, Result, Sent, Socket, Stop, Timeouts,
 };
 
-/// A server that sends "hello" on each connection, and closes with these codes, one for each; 0 cuts TCP instead.
-fn server(codes: Vec<u16>) -> (SocketAddr, JoinHandle<()>) {
+/// A server that sends "hello" on each connection, and closes with these codes, one for each; 0 cuts TCP instead. It drops further
+/// connections without an answer, and keeps its port, which would be another test's otherwise.
+struct Server {
+    address: SocketAddr,
+    is_over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+fn server(codes: Vec<u16>) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
+    let is_over = Arc::new(AtomicBool::new(false));
+    let over = Arc::clone(&is_over);
     let thread = thread::spawn(move || {
         for code in codes {
             let (stream, _) = listener.accept().unwrap();
+            if over.load(Ordering::Relaxed) {
+                return;
+            }
             let upgrade = sansws_std::accept(stream, Config::default().into()).unwrap();
             let mut socket = upgrade.accept().unwrap();
             socket.ping("?").unwrap();
             socket.send_text("hello").unwrap();
-            if code == 0 {
-                continue;
+            if code != 0 {
+                let _ = socket.close(code, "");
             }
-            let _ = socket.close(code, "");
+        }
+        while !over.load(Ordering::Relaxed) {
+            drop(listener.accept().unwrap());
         }
     });
-    (address, thread)
+    Server {
+        address,
+        is_over,
+        thread: Some(thread),
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Relaxed);
+        let _ = TcpStream::connect(self.address);
+        if let Some(thread) = self.thread.take() {
+            let ended = thread.join();
+            assert!(thread::panicking() || ended.is_ok());
+        }
+    }
 }
 
 /// An address that refuses connections.
 fn refuses() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap()
+    ([127, 0, 0, 1], 1).into()
 }
 
 #[derive(Clone, Default)]
@@ -213,6 +243,17 @@ impl Stage {
     }
 }
 
+/// Turns a loop until something holds.
+fn turn_until(event_loop: &mut EventLoop, mut holds: impl FnMut() -> bool) {
+    for _ in 0..10_000 {
+        if holds() {
+            return;
+        }
+        event_loop.turn(Some(Duration::from_millis(10))).unwrap();
+    }
+    panic!("not in time");
+}
+
 fn client(address: SocketAddr, log: &Log) -> Client {
     client_with(address, log, Duration::from_secs(1))
 }
@@ -238,7 +279,8 @@ const OPENED: [&str; 5] = ["connecting", "open", "is open", "ping", "message"];
 
 #[test]
 fn data_stay_with_a_client_over_its_connections() {
-    let (address, thread) = server(vec![1012, 0, 1000]);
+    let server = server(vec![1012, 0, 1000]);
+    let address = server.address;
     let mut stage = Stage::start(address, None);
     stage.until(|stage| {
         stage
@@ -256,7 +298,7 @@ fn data_stay_with_a_client_over_its_connections() {
     want.extend(OPENED);
     want.extend(["close", "stopped: done"]);
     assert_eq!(log, want);
-    thread.join().unwrap();
+    drop(server);
 }
 
 #[test]
@@ -275,15 +317,14 @@ fn a_client_that_gives_up_returns_its_data() {
     ];
     assert_eq!(Stage::start(refuses(), None).finish(), want);
     // After a connection, too.
-    let (address, thread) = server(vec![1012]);
-    let mut stage = Stage::start(address, None);
-    stage.until(|stage| stage.log.0.borrow().iter().any(|line| line == "message"));
-    thread.join().unwrap();
-    let log = stage.finish();
+    let server = server(vec![1012]);
+    let address = server.address;
+    let log = Stage::start(address, None).finish();
     assert_eq!(
         log[log.len() - 3..],
         ["stopped: failed", "1 opens", "failed"]
     );
+    drop(server);
 }
 
 #[test]
@@ -327,11 +368,12 @@ fn a_client_is_closed_from_each_callback() {
         ("failed", &["stopped: failed", "1 opens", "failed"]),
     ];
     for (at, want) in cases {
-        let (address, thread) = server(vec![1012]);
+        let server = server(vec![1012]);
+        let address = server.address;
         let log = Stage::start(address, Some((at, close))).finish();
         let log: Vec<_> = log.iter().map(String::as_str).collect();
         assert!(log.ends_with(want), "{at}: {log:?}");
-        thread.join().unwrap();
+        drop(server);
     }
 }
 
@@ -363,16 +405,18 @@ fn a_client_is_closed_while_it_connects_or_waits() {
 #[test]
 fn a_callback_that_panics_does_not_stop_a_client() {
     for at in ["open", "message", "close"] {
-        let (address, thread) = server(vec![1012; 4]);
+        let server = server(vec![1012; 4]);
+        let address = server.address;
         let log = Stage::start(address, Some((at, |_, _| panic!("as a test does")))).finish();
         let opens = log.iter().filter(|line| *line == "open").count();
         // 1011, with which a panic of `open` or `message` closes, is one to come back after.
         assert_eq!(opens, 4, "{at}: {log:?}");
         assert_eq!(log[log.len() - 2..], ["close", "stopped: failed"], "{at}");
-        thread.join().unwrap();
+        drop(server);
     }
     // A hook that panics at each state does no harm.
-    let (address, thread) = server(vec![1012, 1000]);
+    let server = server(vec![1012, 1000]);
+    let address = server.address;
     let mut event_loop = EventLoop::new().unwrap();
     let log = Log::default();
     let noting = Noting {
@@ -394,7 +438,7 @@ fn a_callback_that_panics_does_not_stop_a_client() {
             "open", "ping", "message", "close", "open", "ping", "message", "close"
         ]
     );
-    thread.join().unwrap();
+    drop(server);
 }
 
 #[test]
@@ -412,7 +456,8 @@ fn a_loop_that_ends_stops_its_clients() {
         (vec![1012], ["stopped: given up", "1 opens", "failed"]),
     ] {
         for is_closed in [false, true] {
-            let (address, thread) = server(codes.clone());
+            let server = server(codes.clone());
+            let address = server.address;
             let address = if codes.is_empty() { refuses() } else { address };
             let mut event_loop = EventLoop::new().unwrap();
             let log = Log::default();
@@ -425,9 +470,7 @@ fn a_loop_that_ends_stops_its_clients() {
             let weak = Rc::downgrade(&opens);
             let client = client(address, &log).reconnect(far.clone());
             let handle = client.start(event_loop.context(), &dialer, opens).unwrap();
-            while !waits(&log) {
-                event_loop.turn(Some(Duration::from_millis(10))).unwrap();
-            }
+            turn_until(&mut event_loop, || waits(&log));
             if is_closed {
                 // The loop ends before the client learns of it.
                 handle.close(event_loop.context(), None, "");
@@ -437,7 +480,7 @@ fn a_loop_that_ends_stops_its_clients() {
             assert_eq!(log[log.len() - 3..], want, "{is_closed}");
             assert!(weak.upgrade().is_none(), "the dialer keeps no data");
             drop(dialer);
-            thread.join().unwrap();
+            drop(server);
         }
     }
     // One that is open.
@@ -528,8 +571,9 @@ fn connections_that_wait_for_the_end_of_tcp_share_the_data_with_the_next() {
             .unwrap();
         opens
     });
-    while !states.iter().all(Log::has_stopped) || event_loop.context().connections() > 0 {
-        event_loop.turn(Some(Duration::from_millis(10))).unwrap();
+    turn_until(&mut event_loop, || states.iter().all(Log::has_stopped));
+    while event_loop.context().connections() > 0 {
+        event_loop.turn(None).unwrap();
     }
     let log = log.take();
     for callback in ["open", "message", "close"] {
@@ -571,15 +615,14 @@ fn a_close_with_1000_by_the_endpoint_is_final_whatever_the_server_answers() {
 
 #[test]
 fn an_aborted_connection_is_followed_by_another() {
-    let (address, thread) = server(vec![0, 1000]);
-    let abort = |handle: &ClientHandle, within: &mut Loop| {
-        if let Some(connection) = handle.connection() {
-            within.abort(connection);
-        }
-    };
+    let (address, thread) = hold(2, |stream, number| {
+        let bytes: [&[u8]; 2] = [b"\x81\x05hello", b"\x88\x02\x03\xe8"];
+        stream.write_all(bytes[number]).unwrap();
+    });
     let mut stage = Stage::start(address, None);
     stage.until(|stage| stage.log.0.borrow().iter().any(|line| line == "message"));
-    abort(&stage.handle.clone(), stage.event_loop.context());
+    let connection = stage.handle.connection().unwrap();
+    stage.event_loop.context().abort(connection);
     stage.until(|stage| stage.log.0.borrow().iter().any(|line| line == "waiting"));
     let log = stage.finish();
     assert_eq!(log.last().unwrap(), "stopped: done", "{log:?}");
@@ -589,7 +632,9 @@ fn an_aborted_connection_is_followed_by_another() {
     let mut stage = Stage::start(hanging.local_addr().unwrap(), None);
     for _ in 0..4 {
         let attempt = stage.handle.connection();
-        abort(&stage.handle.clone(), stage.event_loop.context());
+        if let Some(attempt) = attempt {
+            stage.event_loop.context().abort(attempt);
+        }
         stage.until(|stage| stage.handle.connection() != attempt);
         stage.until(|stage| stage.handle.connection().is_some() || stage.log.has_stopped());
     }
@@ -621,7 +666,8 @@ impl Endpoint for Own {
 
 #[test]
 fn a_handle_keeps_nothing() {
-    let (address, thread) = server(vec![0]);
+    let server = server(vec![0]);
+    let address = server.address;
     let alive = Rc::new(());
     let weak = Rc::downgrade(&alive);
     let mut event_loop = EventLoop::new().unwrap();
@@ -640,5 +686,5 @@ fn a_handle_keeps_nothing() {
     event_loop.run().unwrap();
     drop(event_loop);
     assert!(weak.upgrade().is_none(), "a handle kept its endpoint");
-    thread.join().unwrap();
+    drop(server);
 }

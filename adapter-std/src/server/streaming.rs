@@ -154,7 +154,7 @@ impl Streaming {
         timeouts: &Timeouts,
     ) -> Result<bool, Error> {
         loop {
-            if self.body.is_some() && !is_there(wire)? {
+            if !is_there(wire)? {
                 return Ok(false);
             }
             put(wire, &mut out, timeouts)?;
@@ -171,8 +171,11 @@ impl Streaming {
                 None => {
                     out.extend_from_slice(LAST_CHUNK);
                     put(wire, &mut out, timeouts)?;
-                    // It is application code.
-                    contain(|| self.body = None)?;
+                    // It is application code, whose end no longer matters to the peer.
+                    if contain(|| self.body = None).is_err() {
+                        trace::page_failed(&Error::Panic.into(), self.route.as_ref(), handle);
+                    }
+                    return Ok(true);
                 }
             }
         }

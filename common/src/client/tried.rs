@@ -99,5 +99,11 @@ mod tests {
         assert_eq!(order(&tried, &all), all);
         tried.reached(all[0]);
         assert_eq!(order(&tried, &all), [all[1], all[2], all[0]]);
+        // Among those tried in vain, the last one stays last.
+        let [two, other] = [all[1], all[2]];
+        let all = [two, other, all[0]];
+        let tried = TriedAddresses::default();
+        all.iter().for_each(|address| tried.reached(*address));
+        assert_eq!(order(&tried, &all), all);
     }
 }

@@ -72,10 +72,10 @@ impl Attempts {
         }
     }
 
-    /// Adds addresses to be tried after all these, alternating between families by themselves.
+    /// Adds addresses to be tried after all these, in this order.
     #[must_use]
     pub fn then(mut self, addresses: impl IntoIterator<Item = SocketAddr>) -> Self {
-        self.left.extend(Self::new(addresses).left);
+        self.left.extend(addresses);
         self
     }
 
@@ -127,12 +127,12 @@ mod tests {
     }
 
     #[test]
-    fn later_addresses_follow_whatever_their_family() {
+    fn later_addresses_follow_in_their_order() {
         let first = addresses(&["1.0.0.1:1", "1.0.0.2:1"]);
         let later = addresses(&["[::1]:1", "[::2]:1", "1.0.0.3:1"]);
         let attempts = Attempts::new(first).then(later);
         let order: Vec<_> = attempts.left.into_iter().collect();
-        let want = ["1.0.0.1:1", "1.0.0.2:1", "[::1]:1", "1.0.0.3:1", "[::2]:1"];
+        let want = ["1.0.0.1:1", "1.0.0.2:1", "[::1]:1", "[::2]:1", "1.0.0.3:1"];
         assert_eq!(order, addresses(&want));
     }
 
