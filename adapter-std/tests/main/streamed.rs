@@ -40,6 +40,11 @@ impl Bodies {
     fn ended(&self) {
         self.dropped.recv_timeout(PATIENCE).unwrap();
     }
+
+    /// A body has told that it is asked for a chunk.
+    fn told(&self) {
+        self.ended();
+    }
 }
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -69,6 +74,11 @@ fn streams() -> (Router, Bodies) {
         let body = std::iter::from_fn(move || match (chunks.next(), &*play) {
             (Some(chunk), _) => Some(chunk),
             (None, "panics") => panic!("as planned"),
+            (None, "tells-and-waits") => {
+                probe.told.send(()).unwrap();
+                probe.go_on.lock().unwrap().recv().unwrap();
+                Some(b"next".into())
+            }
             (None, "waits") => {
                 probe.go_on.lock().unwrap().recv().unwrap();
                 Some(b"next".into())
@@ -182,8 +192,9 @@ fn a_body_that_panics_in_its_end_was_written_whole() {
 fn a_server_that_drains_ends_its_bodies() {
     let (router, bodies) = streams();
     let server = Running::new(router);
-    let mut stream = ask(&server, &request("GET", "/stream?waits", ""));
+    let mut stream = ask(&server, &request("GET", "/stream?tells-and-waits", ""));
     read_to(&mut stream, CHUNKS);
+    bodies.told();
     server.handle.drain(Duration::ZERO);
     // The chunk that it waits for is the last one.
     bodies.go_on.send(()).unwrap();
