@@ -95,12 +95,8 @@ impl Client {
     pub fn new(url: impl IntoRequest, options: ConnectOptions) -> Result<Self, Error> {
         let (url, options) = url.into_request(options)?;
         let seed = seed().map_err(Error::other)?;
-        let config = Arc::clone(&options.config);
-        let mut options = options.for_client(&url, &seed)?;
-        // An endpoint may answer pings by itself.
-        options.config = config;
         Ok(Self {
-            options,
+            options: options.for_client(&url, &seed)?,
             url,
             seed,
             reconnect: Reconnect::new(ReconnectOptions::default(), &seed),
@@ -184,8 +180,8 @@ impl ClientHandle {
         self.place.connection.get()
     }
 
-    /// Closes the connection, and opens no other one; `within` is the loop that it was started in. If it is not open, [`Endpoint::failed`] is called after this turn. Closing twice is not
-    /// an error.
+    /// Closes the connection, and opens no other one; `within` is the loop that it was started in. If it is not open,
+    /// [`Endpoint::failed`] is called after this turn. Closing twice is not an error.
     ///
     /// ```no_run
     /// use std::time::Duration;
@@ -333,11 +329,7 @@ impl Running {
             Data::Gone => None,
         };
         if let Some(data) = data {
-            let endpoint = &self.endpoint;
-            let called = contain(|| endpoint.call(|host| host.failed(within, data, error)));
-            if called.is_err() {
-                let _ = contain(|| tracing::error!("a callback of a client panicked"));
-            }
+            within.tell_failure(&self.endpoint, data, error);
         }
     }
 

@@ -454,7 +454,8 @@ impl Loop {
         }
     }
 
-    fn tell_failure(&mut self, handler: &Handler, data: Box<dyn Any>, error: Error) {
+    /// Tells an endpoint that there is no connection; it gets the data back.
+    pub(crate) fn tell_failure(&mut self, handler: &Handler, data: Box<dyn Any>, error: Error) {
         let called = contain(|| handler.call(|host| host.failed(self, data, error)));
         if called.is_err() {
             let _ = contain(|| tracing::error!("a callback of a client panicked"));

@@ -336,7 +336,6 @@ impl Loop {
                 }
             };
             *at += step.consumed;
-            let shows = connection.config().keeps_control_frames();
             let message = match step.event {
                 Some(Event::Text(_)) if step.assembled => {
                     Incoming::assembled(MessageKind::Text, assembly)
@@ -351,13 +350,13 @@ impl Loop {
                     peer.ending().note_close(code, reason);
                     continue;
                 }
-                Some(Event::Ping(payload)) if shows => {
+                Some(Event::Ping(payload)) if connection.config().keeps_control_frames() => {
                     peer.answers = Answers::ALL;
                     let called = handler.call(|host| host.ping(place, self, payload));
                     self.check(slot, called);
                     continue;
                 }
-                Some(Event::Pong(payload)) if shows => {
+                Some(Event::Pong(payload)) if connection.config().keeps_control_frames() => {
                     peer.answers = Answers::ALL;
                     let called = handler.call(|host| host.pong(place, self, payload));
                     self.check(slot, called);

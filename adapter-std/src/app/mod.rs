@@ -86,7 +86,7 @@ enum Kind {
     Streamed(StreamedPage),
 }
 
-/// What is run for a WebSocket request.
+/// The function that serves a WebSocket.
 pub(crate) type WebSocketHandler = Arc<dyn Fn(Upgrade) -> Result + Send + Sync>;
 
 impl Handler {

@@ -110,7 +110,7 @@ impl Client {
         let (url, dial) = url.into_request(dial)?;
         let seed = seed().map_err(Error::other)?;
         Ok(Self {
-            dial: dial.for_client(&url, &seed)?,
+            dial: dial.with_auto_pong().for_client(&url, &seed)?,
             url,
             seed,
             reconnect: Reconnect::new(ReconnectOptions::default(), &seed),

@@ -179,7 +179,7 @@ impl<C: Connector> Client<C> {
         let seed = connector.seed()?;
         Ok(Self {
             connector,
-            dial: dial.for_client(&url, &seed)?,
+            dial: dial.with_auto_pong().for_client(&url, &seed)?,
             url,
             seed,
             reconnect: Reconnect::new(ReconnectOptions::default(), &seed),

@@ -64,14 +64,19 @@ impl ConnectOptions {
     /// Returns the options for a client that reconnects; reports at once what no attempt could send.
     #[doc(hidden)]
     pub fn for_client(mut self, url: &Url, seed: &Seed) -> Result<Self, Error> {
-        // A client has no way to show control frames to anyone who could answer.
-        if !self.config.auto_pong {
-            Arc::make_mut(&mut self.config).auto_pong = true;
-        }
         ClientHandshake::new(&self.config, url, self.options.clone(), seed.nonce())
             .map_err(|misuse| Error::of_request(misuse, &self.options.fields))?;
         self.tried = Some(Arc::default());
         Ok(self)
+    }
+
+    /// Returns the options for a client that shows no control frames, so that the application cannot answer pings.
+    #[doc(hidden)]
+    pub fn with_auto_pong(mut self) -> Self {
+        if !self.config.auto_pong {
+            Arc::make_mut(&mut self.config).auto_pong = true;
+        }
+        self
     }
 
     /// Sets limits, timeouts and compression.

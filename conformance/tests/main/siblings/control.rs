@@ -14,7 +14,7 @@ use super::scripts::{frame, upgrade};
 use super::servers::PATIENCE;
 use super::{Adapter, on_each};
 
-/// What is configured.
+/// The settings of a side.
 #[derive(Clone, Copy, Debug)]
 struct Mode {
     auto_pong: bool,
@@ -209,7 +209,7 @@ fn says(masked: bool) -> Vec<u8> {
     bytes
 }
 
-/// What it hears.
+/// Returns the frames that the peer of a side gets in a mode.
 fn heard(mode: Mode) -> Vec<(u8, String)> {
     let all = [
         (10, "0"),
