@@ -241,6 +241,19 @@ impl Stream {
         }
     }
 
+    /// Returns whether dropping it closes it in order, if all input was read: TLS says good-bye first.
+    #[cfg(feature = "tls")]
+    pub(crate) const fn closes_when_dropped(&self) -> bool {
+        self.tls.is_none()
+    }
+
+    /// Returns whether dropping it closes it in order, if all input was read.
+    #[cfg(not(feature = "tls"))]
+    #[expect(clippy::unused_self, reason = "with TLS it is used")]
+    pub(crate) const fn closes_when_dropped(&self) -> bool {
+        true
+    }
+
     /// Returns how much of the output the peer has taken, where the system tells.
     #[cfg(target_os = "linux")]
     pub(crate) fn send_progress(&self) -> Option<SendProgress> {

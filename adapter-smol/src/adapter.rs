@@ -222,6 +222,10 @@ where
         Poll::Ready(self.source.get_ref().end_writing())
     }
 
+    fn closes_when_dropped(&self) -> bool {
+        true
+    }
+
     fn send_progress(&self) -> Option<SendProgress> {
         self.source.get_ref().progress()
     }

@@ -290,6 +290,10 @@ impl ByteStream for Tcp {
         self.0.poll_shutdown(cx)
     }
 
+    fn closes_when_dropped(&self) -> bool {
+        true
+    }
+
     #[cfg(target_os = "linux")]
     fn send_progress(&self) -> Option<SendProgress> {
         sansws_async::runtime::send_progress(&self.0.0)

@@ -56,7 +56,7 @@
 //! let step = server.receive(now, &mut bytes, &mut assembly)?;
 //! assert!(matches!(step.event, Some(Event::Close(close)) if close.reason == "bye"));
 //! let mut bytes = output(&mut server);
-//! assert_eq!(server.transport_action(), TransportAction::Shutdown);
+//! assert_eq!(server.transport_action(), TransportAction::Close);
 //! let _ = client.receive(now, &mut bytes, &mut assembly)?;
 //! client.end_of_input();
 //! assert_eq!(client.transport_action(), TransportAction::Drop);

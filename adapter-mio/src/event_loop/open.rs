@@ -108,7 +108,14 @@ impl Loop {
         };
         match connection.transport_action() {
             TransportAction::Keep => {}
-            TransportAction::Shutdown => {
+            TransportAction::Close if peer.stream.closes_when_dropped() => {
+                // Once all input was read.
+                if !peer.flags.readable {
+                    peer.flags.shut = true;
+                    return Next::Over;
+                }
+            }
+            TransportAction::Close | TransportAction::Shutdown => {
                 if !peer.flags.shut && flushed == Flushed::Done {
                     // The peer may be gone already; nothing is lost by that.
                     let shut = peer.stream.shut_down();

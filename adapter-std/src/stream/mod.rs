@@ -66,6 +66,12 @@ pub trait ByteStream {
         self.flush_all()
     }
 
+    /// Returns whether dropping it closes it in order, if all input was read: TLS says good-bye first.
+    #[doc(hidden)]
+    fn closes_when_dropped(&self) -> bool {
+        false
+    }
+
     /// Returns whether the stream has output of its own, such as TLS alerts.
     #[doc(hidden)]
     fn has_unsent(&self) -> bool {
@@ -245,6 +251,10 @@ impl ByteStream for Stream {
             tls.close(&*self.socket)?;
         }
         self.socket.shutdown(Shutdown::Write)
+    }
+
+    fn closes_when_dropped(&self) -> bool {
+        !self.is_secure()
     }
 
     fn has_unsent(&self) -> bool {

@@ -76,6 +76,10 @@ impl<R: Runtime, S: ByteStream> Transport for Io<R, S> {
         self.stream.poll_shutdown(cx)
     }
 
+    fn closes_when_dropped(&self) -> bool {
+        self.stream.closes_when_dropped()
+    }
+
     fn send_progress(&self) -> Option<SendProgress> {
         self.stream.send_progress()
     }

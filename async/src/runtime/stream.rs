@@ -86,6 +86,10 @@ impl<R: Runtime> ByteStream for Stream<R> {
         each!(self, poll_shutdown(cx))
     }
 
+    fn closes_when_dropped(&self) -> bool {
+        each!(self, closes_when_dropped())
+    }
+
     fn send_progress(&self) -> Option<SendProgress> {
         each!(self, send_progress())
     }

@@ -191,7 +191,12 @@ async fn finish<T: Transport>(mut task: ConnectionTask<T>, result: Result) -> Co
     let all = async {
         let route = kept.route();
         let (outcome, blame) = match &*place {
-            Phase::Open(shared) => close_with(shared, result, route).await,
+            Phase::Open(shared) => {
+                if Arc::strong_count(shared) == 1 {
+                    shared.engine().set_last();
+                }
+                close_with(shared, result, route).await
+            }
             Phase::Waiting(waiting) => {
                 let (fate, config) = (waiting.take(), &waiting.options.config);
                 Box::pin(end_unopened(fate, result, route, &handle, config)).await

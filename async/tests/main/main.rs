@@ -19,6 +19,7 @@ mod deadlines;
 mod drive;
 mod drive_futures;
 mod drive_handshake;
+mod ending;
 #[cfg(all(feature = "json", feature = "test-kit"))]
 mod events;
 #[cfg(feature = "test-kit")]

@@ -44,6 +44,8 @@ pub struct State {
     pub writes: usize,
     /// The writing side was ended.
     pub shut: bool,
+    /// Dropping it would close it in order, as with a socket.
+    pub closes_when_dropped: bool,
     /// The kernel's report of the peer.
     pub progress: Option<SendProgress>,
     pub now: Instant,
@@ -259,6 +261,10 @@ impl Transport for Wire {
         drop(state);
         peer.into_iter().for_each(|peer| peer.end());
         Poll::Ready(Ok(()))
+    }
+
+    fn closes_when_dropped(&self) -> bool {
+        self.state().closes_when_dropped
     }
 
     fn send_progress(&self) -> Option<SendProgress> {

@@ -88,7 +88,7 @@ fn run() -> Result<(), u8> {
         .receive(now, &mut [], &mut at_client)
         .map_err(|_| 15)?;
     let ends = (ended.event, server.transport_action(), client.transport_action());
-    if ends == (None, TransportAction::Shutdown, TransportAction::Drop) {
+    if ends == (None, TransportAction::Close, TransportAction::Drop) {
         Ok(())
     } else {
         Err(15)

@@ -127,6 +127,10 @@ pub(super) struct Times {
     mark: u32,
     /// The pong of the newest ping has not arrived.
     awaits_pong: bool,
+    /// Number of pings, of the application too, less that of pongs.
+    pub(super) unanswered: u8,
+    /// Input came after the end of messages.
+    pub(super) surplus: bool,
     /// Number of bytes that the caller keeps, and will offer again in front of new ones.
     kept: u32,
     /// Input is deliberately left unread.
@@ -147,6 +151,8 @@ impl Times {
             probe: Probe::None,
             mark: 0,
             awaits_pong: false,
+            unanswered: 0,
+            surplus: false,
             kept: 0,
             paused: false,
             moved: false,
@@ -158,6 +164,11 @@ impl Times {
     /// The peer is alive, or the wait starts again.
     pub(super) const fn hear(&mut self, now: Instant) {
         (self.heard, self.probe) = (now, Probe::None);
+    }
+
+    /// A ping was sent.
+    pub(super) const fn pinged(&mut self) {
+        self.unanswered = self.unanswered.saturating_add(1);
     }
 
     pub(super) const fn keep(&mut self, bytes: usize) {
@@ -282,6 +293,7 @@ impl Connection {
         let owed = self.has_output() || progress.is_some_and(|progress| progress.outstanding);
         if !owed {
             self.write_frame(Opcode::Ping, true, false, &[]);
+            self.times.pinged();
         }
         (self.times.heard, self.times.wrote) = (now, false);
         self.times.awaits_pong = !owed;

@@ -168,6 +168,7 @@ impl Connection {
         let mut at = 0;
         loop {
             if matches!(self.state, State::Lingering { .. } | State::Closed { .. }) {
+                self.times.surplus |= at < input.len();
                 return Ok((input.len(), Found::Nothing));
             }
             if let Some(left) = self.inbound.left() {

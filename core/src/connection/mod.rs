@@ -342,6 +342,7 @@ impl Connection {
             }
             Found::Ping(range) => Some(Event::Ping(slice(range))),
             Found::Pong(range) => {
+                self.times.unanswered = self.times.unanswered.saturating_sub(1);
                 if range.is_empty() {
                     self.ponged(clock);
                 }
@@ -412,8 +413,14 @@ impl Connection {
     /// Returns what to do with the transport once all output is written.
     pub fn transport_action(&self) -> TransportAction {
         match self.state.transport_action(self.role()) {
-            TransportAction::Shutdown if self.output.queued() > 0 => TransportAction::Keep,
-            after => after,
+            TransportAction::Close | TransportAction::Shutdown if self.output.queued() > 0 => {
+                TransportAction::Keep
+            }
+            // A socket that is closed answers input by a reset, which would destroy our Close. 5.5.2: until that arrives, the peer answers pings.
+            TransportAction::Close if self.times.unanswered > 0 || self.times.surplus => {
+                TransportAction::Shutdown
+            }
+            action => action,
         }
     }
 

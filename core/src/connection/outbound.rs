@@ -120,7 +120,9 @@ impl Connection {
 
     /// Sends a ping of at most 125 bytes.
     pub fn ping(&mut self, bytes: &[u8]) -> Result<(), SendError> {
-        self.send_control(Opcode::Ping, bytes)
+        self.send_control(Opcode::Ping, bytes)?;
+        self.times.pinged();
+        Ok(())
     }
 
     /// Sends a pong of at most 125 bytes. Pings are answered automatically, unless [`Config::auto_pong`](crate::config::Config::auto_pong) is off.

@@ -106,6 +106,10 @@ pub(crate) enum Effect {
 pub enum TransportAction {
     /// Go on reading and writing.
     Keep,
+    /// Close the stream: both Close frames were exchanged, all input was received, and a server ends TCP immediately (5.5.1). A TCP or Unix
+    /// socket is dropped: its peer then reads all that was written, and the end of it. For another stream this is
+    /// [`Shutdown`](Self::Shutdown): dropped, it would say no good-bye, as TLS does.
+    Close,
     /// Shut down the writing side (TCP: FIN), and go on reading until the end of input: a reset would destroy our Close (7.1.1).
     Shutdown,
     /// Drop it.
@@ -189,7 +193,7 @@ impl State {
             (Self::Open | Self::CloseSent { .. }, _) => TransportAction::Keep,
             // 7.1.1: "the underlying TCP connection [...] SHOULD be closed first by the server"
             (Self::Lingering { clean: true, .. }, Role::Client) => TransportAction::Keep,
-            (Self::Lingering { clean: true, .. }, Role::Server) => TransportAction::Shutdown,
+            (Self::Lingering { clean: true, .. }, Role::Server) => TransportAction::Close,
             (Self::Lingering { clean: false, .. }, _) => TransportAction::Shutdown,
             (Self::Closed { .. }, _) => TransportAction::Drop,
         }

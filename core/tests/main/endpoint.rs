@@ -211,10 +211,7 @@ fn a_whole_life() {
     );
     let answer = Got::Close(Some(1000), String::new());
     assert_eq!(client.feed(&server.output()), [answer]);
-    assert_eq!(
-        server.endpoint.transport_action(),
-        TransportAction::Shutdown
-    );
+    assert_eq!(server.endpoint.transport_action(), TransportAction::Close);
     assert_eq!(
         client.endpoint.transport_action(),
         TransportAction::Keep,
@@ -500,10 +497,7 @@ fn output_that_is_taken_is_owed_until_it_is_written() {
     let last = server.endpoint.take_output(frame);
     assert_eq!(server.endpoint.transport_action(), TransportAction::Keep);
     server.endpoint.transmitted(last.len());
-    assert_eq!(
-        server.endpoint.transport_action(),
-        TransportAction::Shutdown
-    );
+    assert_eq!(server.endpoint.transport_action(), TransportAction::Close);
     // Bytes written after the end are not counted.
     assert_eq!(server.end(), []);
     server.endpoint.transmitted(100);

@@ -99,6 +99,11 @@ fn tell(story: &str, step: usize) {
                         end.connection.send_text(rest.trim_matches('"')).unwrap();
                         sent.extend(frames(&end.output()).iter().map(shown));
                     }
+                    "ping" => {
+                        let payload = rest.trim_matches('"').as_bytes();
+                        end.connection.ping(payload).unwrap();
+                        sent.extend(frames(&end.output()).iter().map(shown));
+                    }
                     "close" => {
                         let code = rest.parse().ok().and_then(CloseCode::new);
                         end.connection.close(end.now, code, "").unwrap();

@@ -97,9 +97,9 @@ impl End {
             moved = true;
             self.connection.transmitted(written);
         }
-        if self.connection.transport_action() == TransportAction::Shutdown
-            && !self.connection.has_output()
-        {
+        let action = self.connection.transport_action();
+        let ends = matches!(action, TransportAction::Close | TransportAction::Shutdown);
+        if ends && !self.connection.has_output() {
             pipe.end();
         }
         moved
@@ -306,7 +306,14 @@ impl Session {
             return None;
         };
         if end.connection.wants_input() {
+            let is_closed = end.connection.transport_action() == TransportAction::Close
+                && self.from_client.is_empty();
             self.up.read(now, &mut self.from_client);
+            // A socket that is gone answers input by a reset, which destroys the Close frame on its way.
+            assert!(
+                !is_closed || self.from_client.is_empty(),
+                "input after Close"
+            );
         } else {
             self.up.arrive(now);
         }

@@ -395,6 +395,10 @@ impl<S: Connected> ByteStream for Socket<S> {
         Poll::Ready(self.source.end_writing())
     }
 
+    fn closes_when_dropped(&self) -> bool {
+        true
+    }
+
     fn send_progress(&self) -> Option<SendProgress> {
         self.source.progress()
     }

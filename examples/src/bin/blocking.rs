@@ -59,7 +59,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         match endpoint.transport_action() {
             TransportAction::Keep => {}
             // Repeating it does no harm; a connection that is lost already is noticed by reading.
-            TransportAction::Shutdown => drop(stream.shutdown(std::net::Shutdown::Write)),
+            TransportAction::Close | TransportAction::Shutdown => {
+                drop(stream.shutdown(std::net::Shutdown::Write))
+            }
             TransportAction::Drop => break,
         }
 

@@ -218,13 +218,15 @@ impl Peer {
             self.write(now);
             match self.endpoint.transport_action() {
                 TransportAction::Keep => {}
-                // 6a. A server has written everything: shut down only the writing side of TCP.
+                // Input may follow: shut down only the writing side of TCP.
                 TransportAction::Shutdown if self.shut => {}
                 TransportAction::Shutdown => {
                     self.shut = true;
                     let _ = self.stream.shutdown(Shutdown::Write);
                 }
-                TransportAction::Drop => return Turn::Over,
+                // 6a. Once everything that has arrived is read, a TCP socket may be closed.
+                TransportAction::Close if self.readable => {}
+                TransportAction::Close | TransportAction::Drop => return Turn::Over,
             }
             if !self.endpoint.wants_input() || !(self.held || self.readable) {
                 return Turn::Waits;

@@ -285,7 +285,9 @@ impl<S: ByteStream> Engine<S> {
             }
             self.flags.dirty = false;
         }
-        if !self.flags.shut && self.connection.transport_action() == TransportAction::Shutdown {
+        let action = self.connection.transport_action();
+        let ends = matches!(action, TransportAction::Close | TransportAction::Shutdown);
+        if ends && !self.flags.shut {
             match self.stream.shut_down() {
                 Err(error) if self.is_not_now(&error) => {
                     // The end of TLS waits for the stream.
@@ -303,10 +305,14 @@ impl<S: ByteStream> Engine<S> {
     /// Returns whether nothing is left to do but to drop the stream. One that cannot be waited for is not read to its end after the closing
     /// handshake, because the peer may wait for us to end it.
     pub(super) fn is_over(&self) -> bool {
-        let action = self.connection.transport_action();
         let lingers = matches!(self.connection.state(), State::Lingering { .. });
-        action == TransportAction::Drop
-            || lingers && self.stream.socket().is_none() && !self.connection.has_output()
+        match self.connection.transport_action() {
+            TransportAction::Drop => true,
+            TransportAction::Close if self.flags.drained && self.stream.closes_when_dropped() => {
+                true
+            }
+            _ => lingers && self.stream.socket().is_none() && !self.connection.has_output(),
+        }
     }
 
     /// Does what is due. Returns whether anything happened.
@@ -433,7 +439,10 @@ impl<S: ByteStream> Engine<S> {
     /// Discards what is unread, except for the peer's Close.
     pub(super) fn discard(&mut self) {
         while self.decode(true, &mut Taking::Owned).is_some() {}
-        if self.ending.is_known() {
+        if self.ending.is_known() && !self.unread.is_empty() {
+            // Input behind the Close frame decides how the stream is closed.
+            let (input, assembly, _) = self.unread.parts();
+            let _ = self.connection.receive(now(), input, assembly);
             self.unread.clear();
         }
         self.ahead.clear();

@@ -29,7 +29,7 @@ impl<T: Transport> Engine<T> {
     fn poll_flush_all(&mut self, cx: &Context<'_>, role: WakerRole) -> Poll<()> {
         let joint = self.wakers.enter(role, cx);
         let cx = &mut Context::from_waker(joint.as_ref().unwrap_or_else(|| cx.waker()));
-        let wrote = ready!(self.poll_written(cx));
+        let wrote = ready!(self.poll_written(cx, role));
         if wrote && joint.is_some() {
             self.wakers.wake_others(role);
         }
@@ -38,14 +38,15 @@ impl<T: Transport> Engine<T> {
 
     /// Writes as much of the queued output as the transport takes at once, and wakes all tasks that wait: they write the rest.
     pub(super) fn flush_at_once(&mut self) {
-        let _ = self.poll_written(&mut Context::from_waker(Waker::noop()));
+        let mut cx = Context::from_waker(Waker::noop());
+        let _ = self.poll_written(&mut cx, WakerRole::Writer);
         // The transport may have forgotten whom to wake.
         self.wakers.wake_all();
     }
 
     /// Writes all queued output; returns whether there was any.
-    fn poll_written(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
-        let wrote = match ready!(self.poll_write_all(cx)) {
+    fn poll_written(&mut self, cx: &mut Context<'_>, role: WakerRole) -> Poll<bool> {
+        let wrote = match ready!(self.poll_write_all(cx, role)) {
             Ok(wrote) => wrote,
             Err(error) => {
                 self.connection.end_of_output(self.transport.now());
@@ -62,7 +63,7 @@ impl<T: Transport> Engine<T> {
         Poll::Ready(wrote)
     }
 
-    fn poll_write_all(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+    fn poll_write_all(&mut self, cx: &mut Context<'_>, role: WakerRole) -> Poll<io::Result<bool>> {
         let mut wrote = false;
         while self.connection.has_output() {
             let written = if self.connection.is_output_contiguous() {
@@ -91,12 +92,30 @@ impl<T: Transport> Engine<T> {
             }
             self.flags.dirty = false;
         }
-        if self.connection.transport_action() == TransportAction::Shutdown && !self.is_shut() {
+        if self.shuts_down(role) {
             // The peer may be gone already; nothing is lost by that.
             let _ = ready!(self.transport.poll_shutdown(cx));
             self.rare_mut().shut = true;
         }
         Poll::Ready(Ok(wrote))
+    }
+
+    /// Returns whether to shut down the writing side now. After the closing handshake this is left to the driver, which may rather drop
+    /// the transport: it learns in this turn whether the handler returns.
+    fn shuts_down(&self, role: WakerRole) -> bool {
+        let is_due = match self.connection.transport_action() {
+            TransportAction::Keep | TransportAction::Drop => false,
+            TransportAction::Shutdown => true,
+            TransportAction::Close if self.flags.driven && role != WakerRole::Driver => false,
+            TransportAction::Close => !self.closes_when_dropped(),
+        };
+        is_due && !self.is_shut()
+    }
+
+    /// Returns whether the transport is about to be dropped, and needs no end of its own.
+    pub(super) fn closes_when_dropped(&self) -> bool {
+        let is_last = self.rare.as_ref().is_some_and(|rare| rare.last);
+        is_last && self.unread.is_empty() && self.transport.closes_when_dropped()
     }
 
     /// Writes at most `N` slices of the output.
@@ -110,6 +129,10 @@ impl<T: Transport> Engine<T> {
 
     /// Returns whether nothing is left to do but to drop the transport.
     pub(super) fn is_over(&self) -> bool {
-        self.connection.transport_action() == TransportAction::Drop
+        match self.connection.transport_action() {
+            TransportAction::Drop => true,
+            TransportAction::Close => self.closes_when_dropped(),
+            TransportAction::Keep | TransportAction::Shutdown => false,
+        }
     }
 }

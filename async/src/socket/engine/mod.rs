@@ -90,6 +90,8 @@ struct Rare {
     told: bool,
     /// The writing side was shut down.
     shut: bool,
+    /// Only its driver holds it any more, which drops it once it is over.
+    last: bool,
     /// A stream of messages has returned its last item.
     over: bool,
 }
@@ -156,6 +158,11 @@ impl<T: Transport> Engine<T> {
 
     pub(crate) const fn set_driven(&mut self) {
         self.flags.driven = true;
+    }
+
+    /// Only the caller holds it any more, and drops it once it is over.
+    pub(crate) fn set_last(&mut self) {
+        self.rare_mut().last = true;
     }
 
     /// Receives the next message. `None` is a normal end.
@@ -485,7 +492,7 @@ impl<T: Transport> Engine<T> {
             {}
             let _ = self.poll_flush(cx, role);
             if self.is_over() {
-                if !self.is_shut() {
+                if !self.is_shut() && !self.closes_when_dropped() {
                     let _ = self.transport.poll_shutdown(cx);
                     self.rare_mut().shut = true;
                 }

@@ -20,7 +20,7 @@ impl<T: Transport> Engine<T> {
         self.new_turn();
         let waits = std::mem::take(&mut self.flags.waits);
         self.pull(cx, WakerRole::Driver);
-        if waits && !self.connection.has_output() {
+        if waits && !self.connection.has_output() && self.connection.is_open() {
             return;
         }
         let blocked = !self.wants_input();

@@ -2,10 +2,13 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::Arc;
 use std::time::Duration;
 
+use sansws_async::tls::rustls::ClientConfig;
+
 use super::on_each;
-use super::scripts::KEY;
+use super::scripts::{KEY, frame, upgrade};
 use super::servers::{BIG, End, Peer, Running, Setup, until};
 use crate::support::certs::Certs;
 
@@ -195,6 +198,61 @@ fn a_reader_that_is_slow_gets_the_whole_answer() {
                     "{adapter:?} {secure}: {end:?}"
                 );
             }
+        }
+    });
+}
+
+/// Opens a WebSocket, says all this in one write, and reads to the end of the answers.
+fn farewell(server: &Running, path: &str, tls: Option<&Arc<ClientConfig>>, said: &[u8]) -> Peer {
+    let mut peer = Peer::connect(server.address, tls);
+    peer.write_all(upgrade(path).as_bytes()).unwrap();
+    peer.flush().unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        peer.read_exact(&mut byte).unwrap();
+        head.extend(byte);
+    }
+    peer.write_all(said).unwrap();
+    peer.flush().unwrap();
+    let (answers, end) = peer.rest();
+    assert!(answers.ends_with(b"\x88\x02\x03\xe8"), "{answers:?}");
+    assert_eq!(end, End::Clean);
+    peer
+}
+
+#[test]
+fn a_server_ends_tcp_at_once_after_the_closing_handshake() {
+    on_each(|adapter| {
+        let server = Running::start(adapter, &patient());
+        let close = frame(0x88, b"\x03\xe8");
+        let message = frame(0x81, b"hello");
+        let said = [close.clone(), [message, close].concat()];
+        let peers = said.map(|said| farewell(&server, "/echo", None, &said));
+        // They do not end their side, and would have an hour.
+        until(|| server.handle.open() == 0);
+        drop(peers);
+    });
+}
+
+#[test]
+fn a_server_waits_for_the_end_of_a_peer_that_may_send_more_or_speaks_tls() {
+    let certs = Certs::new();
+    let tls = sansws_async::tls::server(certs.identity("server"), None).unwrap();
+    let client = sansws_async::tls::client(certs.roots(), None).unwrap();
+    on_each(|adapter| {
+        let close = frame(0x88, b"\x03\xe8");
+        let behind = [close.clone(), frame(0x8a, b"late")].concat();
+        for (secure, said) in [(false, &behind), (true, &close)] {
+            let setup = Setup {
+                tls: secure.then(|| tls.clone()),
+                ..patient()
+            };
+            let server = Running::start(adapter, &setup);
+            let mut peer = farewell(&server, "/echo", secure.then_some(&client), said);
+            assert_eq!(server.handle.open(), 1, "{adapter:?} {secure}");
+            peer.shut();
+            until(|| server.handle.open() == 0);
         }
     });
 }
