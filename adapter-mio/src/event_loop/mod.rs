@@ -4,6 +4,7 @@
 
 mod accept;
 mod api;
+mod batch;
 mod connecting;
 mod dialing;
 mod ending;
@@ -275,6 +276,7 @@ pub struct Loop {
     again: Vec<usize>,
     /// Connections to which others sent.
     dirty: Vec<usize>,
+    batch: batch::Batch,
     buffers: Buffers,
     /// Traffic that the server does not know yet.
     unreported: Counters,
@@ -374,6 +376,7 @@ impl Loop {
             current: None,
             again: Vec::new(),
             dirty: Vec::new(),
+            batch: batch::Batch::default(),
             buffers: Buffers {
                 input: vec![0; READ],
                 assemblies: Vec::new(),
@@ -479,6 +482,7 @@ impl Loop {
             return;
         }
         if let Some(peer) = self.peers.get_mut(slot)
+            && !peer.flags.batched
             && !std::mem::replace(&mut peer.flags.dirty, true)
         {
             self.dirty.push(slot);

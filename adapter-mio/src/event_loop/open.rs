@@ -70,6 +70,11 @@ impl Loop {
 
     pub(super) fn open_turn(&mut self, slot: usize) {
         self.lend(slot);
+        self.rounds(slot);
+    }
+
+    /// Writes and reads until there is nothing to do now, or others are to have their turn.
+    pub(super) fn rounds(&mut self, slot: usize) {
         for _ in 0..ROUNDS {
             match self.round(slot) {
                 Next::Round => {}
@@ -171,7 +176,7 @@ impl Loop {
     }
 
     /// Reads, unless messages are held, and calls back for each message.
-    fn receive(&mut self, slot: usize) {
+    pub(super) fn receive(&mut self, slot: usize) {
         let Some(peer) = self.peers.get_mut(slot) else {
             return;
         };

@@ -164,6 +164,8 @@ pub(super) struct Flags {
     pub(super) owed: bool,
     /// It is among those to which others sent.
     pub(super) dirty: bool,
+    /// It is among those that have read, and are to write.
+    pub(super) batched: bool,
     /// It is among those that have more to do.
     pub(super) again: bool,
     /// The writing side was shut down.

@@ -162,6 +162,8 @@ impl EventLoop {
                 }
             }
         }
+        self.inner.write_batch();
+        self.inner.batch.note_turn();
         self.inner.finish_turn();
         Ok(())
     }
@@ -216,7 +218,7 @@ impl Loop {
         peer.flags.readable |= readable || hung_up;
         peer.flags.hung_up |= hung_up;
         peer.flags.blocked &= !writable;
-        self.turn(slot);
+        self.turn_in_batch(slot);
     }
 
     /// Does the work that follows the events of a turn.

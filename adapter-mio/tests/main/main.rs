@@ -11,6 +11,7 @@ mod map;
 mod support;
 
 mod api;
+mod batches;
 mod callbacks;
 mod clients;
 mod fairness;
