@@ -31,9 +31,15 @@ pub fn is_value(value: &[u8]) -> bool {
 
 /// Returns whether the comma-separated list in `fields` contains `token`, in any case.
 pub fn has_token<'a>(fields: impl Iterator<Item = &'a [u8]>, token: &str) -> bool {
-    fields
-        .flat_map(|field| field.split(|byte| *byte == b','))
-        .any(|item| item.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
+    let is_token = |item: &[u8]| item.eq_ignore_ascii_case(token.as_bytes());
+    let mut fields = fields;
+    // Most fields hold one element.
+    fields.any(|field| {
+        is_token(field)
+            || field
+                .split(|byte| *byte == b',')
+                .any(|item| is_token(item.trim_ascii()))
+    })
 }
 
 /// A reader of one field value. Whitespace between elements is skipped.

@@ -56,7 +56,7 @@ impl Scan {
         let input = input.get(..=limits.head).unwrap_or(input);
         while let Some(next) = input
             .get(self.seen..)
-            .and_then(|rest| rest.iter().position(|byte| *byte == b'\n'))
+            .and_then(|rest| memchr::memchr(b'\n', rest))
         {
             let at = self.seen + next;
             let before = input.get(..at).unwrap_or_default();
