@@ -130,10 +130,16 @@ impl Choice {
 
 /// Returns the suite, unless one of its patterns matches nothing.
 pub fn all_match(suite: Suite, peers: &[Peer]) -> io::Result<Suite> {
-    let unmatched = suite.unmatched(peers).join("`, `");
+    let unmatched = suite.unmatched(peers);
     if unmatched.is_empty() {
         return Ok(suite);
     }
+    if unmatched.contains(&"") {
+        return Err(io::Error::other(
+            "an empty pattern matches no case: name cases such as `6.4.1` or `6.*`; run `wsconform list`",
+        ));
+    }
+    let unmatched = unmatched.join("`, `");
     let whom = match peers {
         [Peer::Server] => " for servers",
         [Peer::Client] => " for clients",

@@ -453,6 +453,16 @@ fn unwritable_reports_and_empty_selections_fail_before_the_run() {
         (&["self", "--only", "99.*"], "no case matches `99.*`"),
         (&["list", "--only", "1.*,99.*"], "no case matches `99.*`"),
         (&["explain", "6.4.1", "99.*"], "no case matches `99.*`"),
+        (&["explain", ""], "an empty pattern matches no case"),
+        (&["list", "--only", ""], "an empty pattern matches no case"),
+        (
+            &["self", "--only", "6.*,"],
+            "an empty pattern matches no case",
+        ),
+        (
+            &["test", nobody, "--skip", ""],
+            "an empty pattern matches no case",
+        ),
     ] {
         let (code, out, error) = run(arguments);
         assert_eq!(
