@@ -56,6 +56,7 @@ struct Serve {
     tls: Vec<String>,
     once: bool,
     exec: Option<String>,
+    idle: Option<f64>,
 }
 
 /// An option as arguments: its name, and its values; none for a flag.
@@ -104,8 +105,9 @@ impl Config {
                 tls,
                 once,
                 exec,
+                idle,
             } = self.serve;
-            all.extend([flag("once", once), one("exec", exec)].concat());
+            all.extend([flag("once", once), one("exec", exec), one("idle", idle)].concat());
             if !tls.is_empty() {
                 all.push(("tls", tls));
             }

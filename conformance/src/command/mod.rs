@@ -16,6 +16,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use sansws_conformance::script::Peer;
@@ -24,6 +25,7 @@ use sansws_conformance::suite::Suite;
 use self::echo::Role;
 use self::init::Language;
 use self::options::{Choice, Common};
+use self::servers::Client;
 
 /// Tests WebSocket servers and clients against RFC 6455 and RFC 7692.
 ///
@@ -32,7 +34,7 @@ use self::options::{Choice, Common};
 #[derive(Debug, Parser)]
 #[command(
     version,
-    after_help = "Exit codes: 0 all cases passed, 1 some case failed, 2 nothing could be run, 3 the server was gone before the end.\n\n\
+    after_help = "Exit codes: 0 all cases passed, 1 some case failed, 2 nothing could be run, 3 the peer was gone before the end.\n\n\
     Examples:\n  wsconform test ws://127.0.0.1:9001\n  wsconform test wss://localhost:9001 --ca root.pem --only '6.*,7.*' --out report\n  \
     wsconform test ws://127.0.0.1:9001 --exec 'node server.mjs' --expect expected.tsv\n  \
     wsconform serve 127.0.0.1:0 --exec 'node client.mjs {url}'\n  wsconform explain 6.4.1 '25.9.*'"
@@ -80,6 +82,9 @@ enum Command {
         /// Start the client by this command, in which {url} stands for our URL; exit once it has ended.
         #[arg(long, value_name = "CMD")]
         exec: Option<String>,
+        /// How many seconds the client of --exec may go without a connection before it is ended.
+        #[arg(long, default_value_t = 60.0, value_name = "SECONDS", value_parser = options::positive)]
+        idle: f64,
         #[command(flatten)]
         common: Common,
     },
@@ -231,9 +236,16 @@ fn execute(options: &Options) -> io::Result<ExitCode> {
             tls,
             once,
             exec,
+            idle,
             common,
             ..
-        } => servers::serve(address, tls, *once, exec.as_deref(), common),
+        } => {
+            let client = exec.as_deref().map(|command| Client {
+                command,
+                idle: Duration::from_secs_f64(*idle),
+            });
+            servers::serve(address, tls, *once, client, common)
+        }
         Command::Itself { common } => itself::run(common),
         Command::Init { language, dir } => init::run(*language, dir),
         Command::Peer { role, url } => echo::run(*role, url),

@@ -17,7 +17,7 @@ use sansws_conformance::suite::Suite;
 use super::tell::{self, say};
 
 /// The exit code when the peer was gone before all cases were run.
-const GONE: u8 = 3;
+pub const GONE: u8 = 3;
 
 /// Selects cases.
 #[derive(Debug, Args)]
@@ -70,7 +70,8 @@ pub struct Common {
     write_expect: Option<PathBuf>,
 }
 
-fn positive(value: &str) -> Result<f64, String> {
+/// Parses a number of seconds.
+pub fn positive(value: &str) -> Result<f64, String> {
     match value.parse() {
         Ok(seconds) if seconds > 0.0 && seconds <= 3600.0 => Ok(seconds),
         _ => Err("must be a number of seconds above 0 and at most 3600".into()),

@@ -4,14 +4,15 @@ use std::collections::HashSet;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use sansws_conformance::report::Agent;
 use sansws_conformance::script::Peer;
 use sansws_conformance::serve::Server;
 use sansws_conformance::target::{Target, server_tls};
 
-use super::options::Common;
+use super::options::{Common, GONE};
 use super::peer::Process;
 use super::tell::{Teller, say};
 use super::{Dialing, stop_on_interrupt};
@@ -91,7 +92,7 @@ fn started(
     command: &str,
     urls: &[String],
     targets: &[Target],
-    stop: &std::sync::atomic::AtomicBool,
+    stop: &AtomicBool,
 ) -> io::Result<Process> {
     let listens =
         |target: &Target| std::net::TcpStream::connect((target.host.as_str(), target.port)).is_ok();
@@ -106,12 +107,20 @@ fn started(
     Ok(server)
 }
 
+/// A client to start.
+#[derive(Clone, Copy)]
+pub struct Client<'a> {
+    pub command: &'a str,
+    /// How long it may go without a connection.
+    pub idle: Duration,
+}
+
 /// Tests clients.
 pub fn serve(
     address: &str,
     tls: &[PathBuf],
     once: bool,
-    exec: Option<&str>,
+    client: Option<Client<'_>>,
     common: &Common,
 ) -> io::Result<ExitCode> {
     let earlier = common.earlier()?;
@@ -126,8 +135,10 @@ pub fn serve(
     let teller = Teller::new("clients", suite.count(Peer::Client));
     let stop = suite.stopper();
     let told = |case: &_, outcome: &_| teller.tell(case, outcome);
+    let complete = AtomicBool::new(false);
     let reported = |agent: &str| {
         say!("{agent} requested its report");
+        complete.store(true, Ordering::Relaxed);
         if once {
             stop.store(true, Ordering::Relaxed);
         }
@@ -135,26 +146,42 @@ pub fn serve(
     let server = server.on_case(&told).on_report(&reported);
     let url = format!("{scheme}://{}", server.local_addr()?);
     say!("listening on {url}");
-    let client = exec
-        .map(|command| Process::start(command, &url))
+    let process = client
+        .map(|client| Process::start(client.command, &url))
         .transpose()?;
+    let ended = AtomicBool::new(false);
+    let is_idle = || {
+        let idle = client.is_some_and(|client| server.idle() >= client.idle);
+        ended.fetch_or(idle, Ordering::Relaxed);
+        idle
+    };
     std::thread::scope(|scope| {
-        if let Some(mut client) = client {
+        if let Some(mut process) = process {
             let stop = suite.stopper();
-            scope.spawn(move || client.watch(&stop));
+            scope.spawn(move || process.watch(&stop));
         }
-        server.run();
+        server.run_until(&is_idle);
         suite.stopper().store(true, Ordering::Relaxed);
     });
     let agents = server.agents();
     drop(server);
     drop(teller);
+    let silent = client.filter(|_| ended.into_inner()).map(|client| {
+        let Client { command, idle } = client;
+        format!("`{command}` had no connection for {idle:?}, and was ended; see --idle")
+    });
     if agents.is_empty() {
-        return Err(io::Error::other(
-            "no client came: there is nothing to report",
-        ));
+        let why = silent.unwrap_or_else(|| "there is nothing to report".into());
+        return Err(io::Error::other(format!("no client came: {why}")));
     }
     // Stopping is the normal end of `serve`: only the verdicts count.
     suite.stopper().store(false, Ordering::Relaxed);
-    common.finish(&suite, agents, &all, &earlier)
+    let code = common.finish(&suite, agents, &all, &earlier)?;
+    if let Some(why) = silent {
+        let _ = writeln!(io::stderr(), "wsconform: {why}");
+        if !complete.into_inner() {
+            return Ok(ExitCode::from(GONE));
+        }
+    }
+    Ok(code)
 }

@@ -8,7 +8,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustls::ServerConfig;
 use smol::Timer;
@@ -46,8 +46,16 @@ pub struct Server<'a> {
     chosen_http1: Vec<usize>,
     chosen_http2: Vec<usize>,
     agents: Mutex<BTreeMap<String, Known>>,
+    open: Mutex<Open>,
     progress: Progress<'a>,
     reported: Reported<'a>,
+}
+
+/// The connections of now.
+struct Open {
+    count: usize,
+    /// When the last of them began or ended.
+    changed: Instant,
 }
 
 impl std::fmt::Debug for Server<'_> {
@@ -56,6 +64,15 @@ impl std::fmt::Debug for Server<'_> {
             .field("listener", &self.listener)
             .finish_non_exhaustive()
     }
+}
+
+/// Returns the time.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "tells how long clients stay away"
+)]
+fn clock() -> Instant {
+    Instant::now()
 }
 
 /// Maximum number of clients in cases that mostly wait.
@@ -81,6 +98,10 @@ impl<'a> Server<'a> {
             chosen_http1: suite.chosen_over(Peer::Client, false),
             chosen_http2: suite.chosen_over(Peer::Client, true),
             agents: Mutex::default(),
+            open: Mutex::new(Open {
+                count: 0,
+                changed: clock(),
+            }),
             progress: &|_, _| {},
             reported: &|_| {},
         })
@@ -150,6 +171,21 @@ impl<'a> Server<'a> {
         .collect()
     }
 
+    /// Returns for how long no client has been connected; zero while one is.
+    pub fn idle(&self) -> Duration {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        match open.count {
+            0 => open.changed.elapsed(),
+            _ => Duration::ZERO,
+        }
+    }
+
+    fn count_open(&self, change: isize) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.count = open.count.saturating_add_signed(change);
+        open.changed = clock();
+    }
+
     /// Serves until the suite is stopped.
     pub fn run(&self) {
         self.run_until(&|| false);
@@ -168,12 +204,16 @@ impl<'a> Server<'a> {
                     None
                 };
                 match next.or(wake).await {
-                    Some(Ok((tcp, _))) => executor
-                        .spawn(async move {
-                            self.connection(tcp).await;
-                            drop(permit);
-                        })
-                        .detach(),
+                    Some(Ok((tcp, _))) => {
+                        self.count_open(1);
+                        executor
+                            .spawn(async move {
+                                self.connection(tcp).await;
+                                self.count_open(-1);
+                                drop(permit);
+                            })
+                            .detach();
+                    }
                     Some(Err(_)) => drop(Timer::after(Duration::from_millis(100)).await),
                     None => {}
                 }

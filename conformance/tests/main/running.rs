@@ -415,6 +415,34 @@ fn a_client_is_started_and_the_run_ends_with_it() {
 }
 
 #[test]
+fn a_client_that_neither_connects_nor_exits_is_ended() {
+    let serve = |command: &str| {
+        let common = ["serve", "127.0.0.1:0", "--only", "1.1.1", "--idle", "0.3"];
+        run(&[&common[..], &["--exec", command]].concat())
+    };
+    let (code, out, error) = serve("sleep 1000");
+    assert_eq!(code, Some(2), "{out}");
+    let says =
+        "no client came: `sleep 1000` had no connection for 300ms, and was ended; see --idle";
+    assert!(error.contains(says), "{error}");
+    // One that has requested its report is only late to leave.
+    let command = format!("{}; sleep 1000", as_peer("client").replace("exec ", ""));
+    let (code, out, error) = serve(&command);
+    assert_eq!(code, Some(0), "{out}{error}");
+    assert!(error.contains("had no connection for 300ms"), "{error}");
+    // Another one was not done.
+    let part = "import os, socket, time; from urllib.parse import urlsplit\n\
+                url = urlsplit(os.environ['WSCONFORM_URL'])\n\
+                peer = socket.create_connection((url.hostname, url.port))\n\
+                peer.sendall(b'GET /runCase?case=1&agent=a HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n')\n\
+                peer.recv(1)\ntime.sleep(1000)";
+    let file = scratch("running-part.py");
+    std::fs::write(&file, part).unwrap();
+    let (code, out, error) = serve(&format!("python3 {}", file.display()));
+    assert_eq!(code, Some(3), "{out}{error}");
+}
+
+#[test]
 fn unwritable_reports_and_empty_selections_fail_before_the_run() {
     let file = scratch("running-file");
     std::fs::write(&file, "").unwrap();
