@@ -3,13 +3,13 @@
 //! Repeated texts, frames and lines are stored once, so that a page of many agents stays small.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
 use serde::Serialize;
 
 use super::json::{counts, micros};
-use super::{Agent, Entry, Report, hex, iso, named};
+use super::{Agent, Entry, Report, hex, iso, named, replace};
 use crate::cases::family_title;
 use crate::record::{Line, Record, What, Who};
 use crate::script::Peer;
@@ -26,7 +26,8 @@ const GOOD_LINES: (usize, usize) = (14, 6);
 /// Writes the page; returns its path. It links to the files of the JSON form if they are `linked`.
 pub fn write(report: &Report<'_>, dir: &Path, linked: bool) -> io::Result<PathBuf> {
     let path = dir.join("index.html");
-    fs::write(&path, page(report, linked)?)?;
+    let page = page(report, linked)?;
+    replace(&path, |out| out.write_all(page.as_bytes()))?;
     Ok(path)
 }
 

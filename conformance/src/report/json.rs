@@ -2,14 +2,13 @@
 //! Its keys keep their names and meanings where the value is known here; additional values have their own keys.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-use super::{Agent, Entry, Name, Report, hex, iso, named};
+use super::{Agent, Entry, Name, Report, hex, iso, named, replace};
 use crate::case::Case;
 use crate::record::{Line, What, Who};
 use crate::script::Peer;
@@ -52,10 +51,10 @@ fn entries<'r>(
 }
 
 fn write_file(path: &Path, value: &impl Serialize) -> io::Result<()> {
-    let mut out = BufWriter::new(File::create(path)?);
-    serde_json::to_writer_pretty(&mut out, value)?;
-    out.write_all(b"\n")?;
-    out.flush()
+    replace(path, |out| {
+        serde_json::to_writer_pretty(&mut *out, value)?;
+        out.write_all(b"\n")
+    })
 }
 
 /// A map that keeps its order: agents as they were run, cases by their numbers.

@@ -1,13 +1,12 @@
 //! One file for CI: `junit.xml`, with a suite for each agent and a test for each case.
 //! A case that neither passed nor was declined is a failure; a declined one is skipped.
 
-use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use quick_junit::{NonSuccessKind, Report as Suites, TestCase, TestCaseStatus, TestSuite};
 
-use super::{Agent, Entry, Report, hex, iso, named};
+use super::{Agent, Entry, Report, hex, iso, named, replace};
 use crate::case::Case;
 use crate::cases::family_title;
 use crate::engine::Outcome;
@@ -18,7 +17,7 @@ use crate::verdict::Verdict;
 pub fn write(report: &Report<'_>, dir: &Path) -> io::Result<PathBuf> {
     let text = suites(report).to_string().map_err(io::Error::other)?;
     let path = dir.join("junit.xml");
-    fs::write(&path, text)?;
+    replace(&path, |out| out.write_all(text.as_bytes()))?;
     Ok(path)
 }
 

@@ -8,8 +8,10 @@ pub mod json;
 pub mod junit;
 
 use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::{fs, io};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::case::Case;
 use crate::engine::Outcome;
@@ -77,6 +79,24 @@ pub fn write(report: &Report<'_>, dir: &Path, formats: &[Format]) -> io::Result<
             Format::Junit => junit::write(report, dir),
         })
         .collect()
+}
+
+/// Replaces a file at once: a reader never finds a part of it, nor parts of two runs that write to one directory.
+fn replace(
+    path: &Path,
+    write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+) -> io::Result<()> {
+    static NUMBER: AtomicUsize = AtomicUsize::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let part = path.with_extension(format!("{}-{number}.part", std::process::id()));
+    let mut out = BufWriter::new(File::create(&part)?);
+    let written = write(&mut out)
+        .and_then(|()| out.flush())
+        .and_then(|()| fs::rename(&part, path));
+    if written.is_err() {
+        let _ = fs::remove_file(part);
+    }
+    written
 }
 
 /// The names of an agent in files: they are unique within a report.

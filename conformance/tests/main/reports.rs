@@ -291,6 +291,42 @@ fn all_forms_are_written_side_by_side() {
 }
 
 #[test]
+fn runs_that_write_to_one_directory_leave_whole_files() {
+    let all = cases::all();
+    let dir = Dir::new("shared");
+    let files = ["index.html", "index.json", "junit.xml"];
+    let formats = [Format::Html, Format::Json, Format::Junit];
+    // Of different lengths, with equal names.
+    let texts = [1, 9].map(|count| {
+        let mut report = report(&all);
+        for agent in &mut report.agents {
+            agent.entries.truncate(count);
+        }
+        write(&report, &dir.0, &formats).unwrap();
+        (files.map(|file| dir.text(file)), report)
+    });
+    std::thread::scope(|scope| {
+        for (_, report) in &texts {
+            scope.spawn(|| (0..50).for_each(|_| drop(write(report, &dir.0, &formats).unwrap())));
+        }
+        for _ in 0..200 {
+            for (at, file) in files.iter().enumerate() {
+                let found = dir.text(file);
+                let is_one = texts.iter().any(|(texts, _)| texts[at] == found);
+                assert!(is_one, "{file} is {} bytes of neither", found.len());
+            }
+        }
+    });
+    let names = fs::read_dir(&dir.0)
+        .unwrap()
+        .map(|file| file.unwrap().path());
+    let parts: Vec<PathBuf> = { names }
+        .filter(|path| path.extension().is_some_and(|end| end == "part"))
+        .collect();
+    assert_eq!(parts, [] as [PathBuf; 0]);
+}
+
+#[test]
 fn agents_of_hostile_names_stay_in_their_directory() {
     let all = cases::all();
     let mut report = report(&all);
