@@ -81,9 +81,9 @@ pub use sansws_core::http::{Headers, RequestHead, Response, Url};
 pub use sansws_core::hub::{
     ChannelId, ChannelOptions, Compress, Encoding, Filter, Format, GroupOptions, History,
     HistoryOptions, HistoryQuery, HubError, HubEvent, HubOptions, Instruction, JoinDecision,
-    JoinOptions, JoinReply, Joined, Left, Notice, Position, Presence, PresenceChange, PresenceMode,
-    Present, Publication, PublishOptions, Published, QueueLimits, Recovered, RecoveryFailure,
-    Signal, SlowConsumerPolicy, Target,
+    JoinOptions, JoinReply, Joined, Left, Notice, OutagePolicy, Position, Presence, PresenceChange,
+    PresenceMode, Present, Publication, PublishOptions, Published, QueueLimits, Recovered,
+    RecoveryFailure, Signal, SlowConsumerPolicy, Target,
 };
 pub use sansws_core::limits::{AddressLimits, LimitAction, Rate, TrafficLimits};
 pub use sansws_core::message::{Message, MessageKind, Payload, PreparedMessage, StreamFormat};
