@@ -17,6 +17,7 @@ mod game;
 mod guards;
 mod httparena;
 mod links;
+mod proxies;
 mod reconnect;
 mod rooms;
 mod small;
