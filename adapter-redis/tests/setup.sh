@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs Redis, Valkey, HAProxy and nginx, which tests start on ports of their own. No service is started: one that was there stays as it is.
+# Installs Redis, Valkey, HAProxy, nginx and Prometheus, which tests start on ports of their own. No service is started: one that was there stays as it is.
 # Safe to run again; does nothing when all are in place.
 set -euo pipefail
 
@@ -43,6 +43,7 @@ have redis-server || missing+=(redis-server)
 have redis-cli || missing+=(redis-tools)
 have haproxy || missing+=(haproxy)
 have nginx || missing+=(nginx)
+have promtool || missing+=(prometheus)
 have valkey-server || missing+=(valkey-server)
 [ ${#missing[@]} = 0 ] || apt_install "${missing[@]}"
 

@@ -7,6 +7,7 @@ mod support;
 #[path = "../support/page.rs"]
 mod page;
 
+mod alerts;
 mod axum;
 mod chat;
 mod demo;
