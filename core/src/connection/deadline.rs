@@ -129,7 +129,7 @@ pub(super) struct Times {
     awaits_pong: bool,
     /// Number of pings, of the application too, less that of pongs.
     pub(super) unanswered: u8,
-    /// Input came after the end of messages.
+    /// Input came after the end of messages, or may come: the peer sends pongs that no ping asked for, so that they cannot be counted.
     pub(super) surplus: bool,
     /// Number of bytes that the caller keeps, and will offer again in front of new ones.
     kept: u32,
@@ -169,6 +169,14 @@ impl Times {
     /// A ping was sent.
     pub(super) const fn pinged(&mut self) {
         self.unanswered = self.unanswered.saturating_add(1);
+    }
+
+    /// A pong arrived. 5.5.3: "A Pong frame MAY be sent unsolicited." One that crosses a ping must not pass for its answer.
+    pub(super) const fn answered(&mut self) {
+        match self.unanswered.checked_sub(1) {
+            Some(left) => self.unanswered = left,
+            None => self.surplus = true,
+        }
     }
 
     pub(super) const fn keep(&mut self, bytes: usize) {

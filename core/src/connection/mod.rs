@@ -342,7 +342,7 @@ impl Connection {
             }
             Found::Ping(range) => Some(Event::Ping(slice(range))),
             Found::Pong(range) => {
-                self.times.unanswered = self.times.unanswered.saturating_sub(1);
+                self.times.answered();
                 if range.is_empty() {
                     self.ponged(clock);
                 }
