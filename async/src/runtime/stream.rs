@@ -87,6 +87,11 @@ impl<R: Runtime> ByteStream for Stream<R> {
     }
 
     fn closes_when_dropped(&self) -> bool {
+        #[cfg(unix)]
+        if let Self::Unix(_) = self {
+            // A socket of the system, although an adapter's type for it may stand for any stream.
+            return true;
+        }
         each!(self, closes_when_dropped())
     }
 

@@ -10,8 +10,10 @@ use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
 use sansws_async::{Error, ServerHandle};
+use sansws_core::config::Config;
 use sansws_core::http::Response;
 
+use super::scripts::{frame, upgrade};
 use super::servers::until;
 use super::{Adapter, on_each};
 
@@ -37,7 +39,7 @@ fn folder() -> PathBuf {
     folder
 }
 
-/// Serves a page on a socket that is passed on.
+/// Serves a page and a WebSocket on a socket that is passed on. After the closing handshake it has an hour.
 fn serve(
     adapter: Adapter,
     passed: UnixListener,
@@ -50,7 +52,10 @@ fn serve(
             if closes_on_drain {
                 listener = listener.close_on_drain();
             }
-            let mut server = $ws::Server::new(listener);
+            let mut config = Config::default();
+            config.timeouts.close = Duration::from_secs(3_600);
+            let options = $ws::ServerOptions::default().config(config);
+            let mut server = $ws::Server::new(listener).options(options);
             tell.send(server.handle()).unwrap();
             server
         }};
@@ -58,7 +63,13 @@ fn serve(
     macro_rules! on_runtime {
         ($ws:ident) => {
             async move {
+                async fn reads(upgrade: $ws::Upgrade) -> $ws::Result {
+                    let mut socket = upgrade.accept().await?;
+                    while socket.receive().await?.is_some() {}
+                    Ok(())
+                }
                 let router = $ws::Router::new().get("/", "a page\n");
+                let router = router.route("/ws", reads);
                 server!($ws).serve(router).await
             }
         };
@@ -69,10 +80,22 @@ fn serve(
         Adapter::Smol => crate::runtimes::on_smol::block_on(on_runtime!(sansws_smol)),
         Adapter::Std => {
             let router = sansws_std::Router::new().get("/", move |_: sansws_std::Scope| page());
+            let router = router.route("/ws", |upgrade: sansws_std::Upgrade| {
+                let mut socket = upgrade.accept()?;
+                while socket.receive()?.is_some() {}
+                Ok(())
+            });
             server!(sansws_std).serve(router)
         }
         Adapter::Mio => {
+            fn reads(
+                _: &mut sansws_mio::Socket<'_, ()>,
+                _: sansws_mio::Incoming<'_>,
+            ) -> sansws_mio::Result {
+                Ok(())
+            }
             let router = sansws_mio::Router::new().get("/", move |_: sansws_mio::Scope| page());
+            let router = router.route("/ws", reads);
             server!(sansws_mio).serve(router)
         }
     }
@@ -102,6 +125,31 @@ fn a_unix_socket_that_is_passed_on_is_served() {
             server.join().unwrap().unwrap();
             assert!(path.exists());
         }
+        std::fs::remove_dir_all(&folder).unwrap();
+    });
+}
+
+/// RFC 6455 section 5.5.1: as on TCP, the server does not wait for the end of its peer.
+#[test]
+fn a_unix_socket_is_closed_at_once_after_the_closing_handshake() {
+    on_each(|adapter| {
+        let folder = folder();
+        let path = folder.join("socket");
+        let passed = UnixListener::bind(&path).unwrap();
+        let (tell, told) = channel();
+        let server = std::thread::spawn(move || serve(adapter, passed, false, &tell));
+        let handle = told.recv().unwrap();
+        let mut peer = UnixStream::connect(&path).unwrap();
+        peer.write_all(upgrade("/ws").as_bytes()).unwrap();
+        peer.read_exact(&mut [0; 12]).unwrap();
+        peer.write_all(&frame(0x88, b"\x03\xe8")).unwrap();
+        let mut answer = Vec::new();
+        peer.read_to_end(&mut answer).unwrap();
+        assert!(answer.ends_with(b"\x88\x02\x03\xe8"), "{adapter:?}");
+        until(|| handle.open() == 0);
+        drop(peer);
+        handle.close();
+        server.join().unwrap().unwrap();
         std::fs::remove_dir_all(&folder).unwrap();
     });
 }
