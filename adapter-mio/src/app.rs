@@ -1,7 +1,7 @@
 //! Routers of endpoints and pages.
 //!
 //! ```
-//! use sansws_mio::{AddressLimits, Incoming, PerAddress, Result, Router, Scope, Socket};
+//! use sansws_mio::{AddressLimits, Incoming, PerAddress, Result, Router, Socket};
 //!
 //! fn room(socket: &mut Socket<'_, ()>, message: Incoming<'_>) -> Result {
 //!     let _ = socket.send(message);
@@ -15,7 +15,7 @@
 //! let router = Router::new()
 //!     .route("/rooms/{room}", room)
 //!     .layer(addresses) // 429 beyond
-//!     .get("/health", |_: Scope| Ok(sansws_mio::Response::text(200, "fine\n")));
+//!     .get("/health", "fine\n");
 //! # drop(router);
 //! ```
 
@@ -31,7 +31,9 @@ use crate::endpoint::Endpoint;
 use crate::event_loop::Handler;
 use crate::{Scope, ServerOptions};
 
-pub use sansws_common::app::{Auth, Credential, Layer, PerAddress, Verifier};
+pub use sansws_common::app::{
+    Auth, Credential, IntoPage, IntoResponse, Layer, PerAddress, Verifier,
+};
 
 /// A pattern and its endpoint or page.
 ///

@@ -47,7 +47,9 @@ mod socket;
 mod stream;
 mod timers;
 
-pub use app::{Auth, Credential, IntoService, Layer, PerAddress, Route, Router};
+pub use app::{
+    Auth, Credential, IntoPage, IntoResponse, IntoService, Layer, PerAddress, Route, Router,
+};
 pub use client::{Client, ClientHandle};
 pub use dialer::Dialer;
 pub use endpoint::Endpoint;

@@ -84,7 +84,9 @@ mod stream;
 mod unread;
 mod wire;
 
-pub use app::{Auth, Credential, IntoService, Layer, PerAddress, Route, Router};
+pub use app::{
+    Auth, Credential, IntoPage, IntoResponse, IntoService, Layer, PerAddress, Route, Router,
+};
 pub use client::{Client, Connecting, connect, connect_over};
 pub use server::{Accepting, Listener, Server, StreamedResponse, Upgrade, accept};
 pub use socket::{

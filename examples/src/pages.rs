@@ -26,13 +26,15 @@ pub fn router<T: Transport + Send + 'static>(numbers: bool) -> Router<T> {
 pub fn on_loop() -> sansws_mio::Router {
     let alone = PAGE.replacen("<html ", "<html data-alone ", 1);
     sansws_mio::Router::new()
-        .get("/", move |_| Ok(file("text/html", &alone)))
-        .get("/app.css", |_| {
-            Ok(file("text/css", include_str!("../pages/app.css")))
-        })
-        .get("/app.js", |_| {
-            Ok(file("text/javascript", include_str!("../pages/app.js")))
-        })
+        .get("/", file("text/html", &alone))
+        .get(
+            "/app.css",
+            file("text/css", include_str!("../pages/app.css")),
+        )
+        .get(
+            "/app.js",
+            file("text/javascript", include_str!("../pages/app.js")),
+        )
 }
 
 /// Returns the page that shows the state of all nodes.

@@ -340,7 +340,7 @@ fn values_of_a_request_whose_ends_panic_harm_nobody() {
                 }
             })
             .route("/", echo)
-            .post("/page", |_| Ok(Response::text(200, "page\n")))
+            .post("/page", "page\n")
             .add(app::streamed(
                 ["GET", "POST"],
                 "/stream",

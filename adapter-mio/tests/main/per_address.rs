@@ -129,8 +129,7 @@ fn a_streamed_response_counts_as_long_as_it_lives() {
     let layer = addresses.clone();
     let make = || {
         let stream = app::streamed(["GET"], "/{at}", StreamFormat::Raw, Fails);
-        let page = |_| Ok(Response::text(200, "a page\n"));
-        Router::new().add(stream).get("/", page).layer(layer)
+        Router::new().add(stream).get("/", "a page\n").layer(layer)
     };
     let server = Running::new(make);
     let begin = |path: &str| {
@@ -186,10 +185,7 @@ fn a_guard_is_dropped_when_the_time_for_a_request_is_over() {
             std::future::pending::<()>().await;
             Ok(Response::text(200, scope.path()))
         });
-        Router::new()
-            .layer(layer)
-            .add(never)
-            .post("/", |_| Ok(Response::text(200, "a body\n")))
+        Router::new().layer(layer).add(never).post("/", "a body\n")
     });
     // The body never comes, or the answer.
     for (request, want) in [

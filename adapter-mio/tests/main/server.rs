@@ -105,8 +105,10 @@ fn routes_pages_layers_and_states() {
     let server = Running::new(|| {
         Router::new()
             .route("/rooms/{room}", Greeter)
-            .get("/rooms", |_: Scope| Ok(Response::text(200, "a room\n")))
-            .get("/panic", |_: Scope| panic!("a page's mistake"))
+            .get("/rooms", "a room\n")
+            .get("/panic", |_: Scope| -> &'static str {
+                panic!("a page's mistake")
+            })
             .post("/rooms", |scope: Scope| {
                 let text = format!("{} octets\n", scope.body().len());
                 Ok(Response::text(201, text))

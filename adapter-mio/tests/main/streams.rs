@@ -211,7 +211,7 @@ fn stage(options: ServerOptions) -> (Running, Receiver<String>, Hub) {
                     .policy(ConnectionPolicy::default().lifetime(Duration::from_millis(20))),
             )
             .route("/events", stage(&tell))
-            .get("/page", |_| Ok(Response::text(200, "page\n")))
+            .get("/page", "page\n")
             .hub(&of_hub)
     });
     (server, told, hub)

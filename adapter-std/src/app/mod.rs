@@ -1,7 +1,7 @@
 //! Routers of handlers and pages.
 //!
 //! ```
-//! use sansws_std::{AddressLimits, PerAddress, Router, Scope, Upgrade};
+//! use sansws_std::{AddressLimits, PerAddress, Router, Upgrade};
 //!
 //! fn room(upgrade: Upgrade) -> sansws_std::Result {
 //!     let room: String = upgrade.param("room")?;
@@ -17,7 +17,7 @@
 //! let router = Router::new()
 //!     .route("/rooms/{room}", room)
 //!     .layer(addresses) // 429 beyond
-//!     .get("/health", |_: Scope| Ok(sansws_std::Response::text(200, "fine\n")));
+//!     .get("/health", "fine\n");
 //! # drop(router);
 //! ```
 
@@ -31,7 +31,9 @@ use crate::server::{StreamedPage, StreamedResponse, Upgrade};
 use crate::{Scope, ServerOptions};
 
 pub(crate) use sansws_common::app::Decision;
-pub use sansws_common::app::{Auth, Credential, Layer, PerAddress, Verifier};
+pub use sansws_common::app::{
+    Auth, Credential, IntoPage, IntoResponse, Layer, PerAddress, Verifier,
+};
 
 /// A pattern and its handler or page.
 ///

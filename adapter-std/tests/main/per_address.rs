@@ -49,7 +49,7 @@ fn an_address_has_so_many_connections_and_comes_so_often() {
     });
     let router = Router::new()
         .route("/", echo)
-        .get("/page", |_: Scope| Ok(Response::text(200, "a page\n")))
+        .get("/page", "a page\n")
         .layer(addresses.clone());
     let server = Running::new(router);
     let held = [

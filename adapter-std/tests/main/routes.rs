@@ -74,7 +74,7 @@ fn a_state_can_be_shared_with_others() {
                 .fetch_add(1, Ordering::Relaxed);
             Ok(upgrade.reject(Response::text(403, "counted\n"))?)
         })
-        .get("/", |_: Scope| Ok(Response::text(200, "a page\n")))
+        .get("/", "a page\n")
         .shared_state(Arc::clone(&count));
     let server = Running::new(router);
     assert!(connect(server.url(), ConnectOptions::default()).is_err());

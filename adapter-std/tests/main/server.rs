@@ -134,7 +134,7 @@ fn routes_pages_layers_and_states() {
             let greeting = upgrade.state::<String>()?;
             Ok(upgrade.accept()?.send_text(format!("{greeting} {room}"))?)
         })
-        .get("/rooms", |_: Scope| Ok(Response::text(200, "a room\n")))
+        .get("/rooms", "a room\n")
         .post("/rooms", |scope: Scope| {
             Ok(Response::text(
                 201,

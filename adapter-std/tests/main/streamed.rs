@@ -91,7 +91,7 @@ fn streams() -> (Router, Bodies) {
     };
     let router = Router::new()
         .add(app::streamed(["GET", "HEAD", "POST"], "/stream", page))
-        .get("/next", |_: Scope| Ok(Response::text(200, "next")));
+        .get("/next", "next");
     (router, Bodies { dropped, go_on })
 }
 

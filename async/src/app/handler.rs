@@ -14,9 +14,8 @@ use crate::server::scope::Scope;
 use crate::server::service::Answering;
 use crate::server::streaming::{PageReply, StreamedResponse};
 use crate::server::upgrade::Upgrade;
-use crate::server::verdict::refusal;
 use crate::transport::Transport;
-use sansws_core::http::Response;
+use sansws_common::app::IntoResponse;
 
 /// The future of a handler.
 pub(super) type Running = Pin<Box<dyn Future<Output = Result> + Send>>;
@@ -246,80 +245,5 @@ impl<R: IntoResponse + Clone + Send + Sync + 'static> IntoPage<Object> for R {
         Page(Arc::new(move |_| {
             Box::pin(ready(self.clone().respond().map(PageReply::Whole)))
         }))
-    }
-}
-
-/// A type that can be an answer: a response, a text, or a `Result` of one of these.
-///
-/// ```
-/// use sansws_async::app::{IntoResponse, Router};
-/// use sansws_async::test_kit::MemoryTransport;
-/// use sansws_async::{Response, Scope};
-///
-/// /// The number of a ticket that was issued.
-/// struct Ticket(u32);
-///
-/// impl IntoResponse for Ticket {
-///     fn into_response(self) -> Response {
-///         Response::text(201, format!("ticket {}\n", self.0))
-///     }
-/// }
-///
-/// assert_eq!("fine\n".into_response().status, 200);
-/// assert_eq!(Ticket(7).into_response().body, b"ticket 7\n");
-/// Router::<MemoryTransport>::new().post("/tickets", async |_: Scope| Ticket(7)).build()?;
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is not an answer to a request",
-    label = "not an answer",
-    note = "a page answers with a `Response`, a text, or a `Result` of these"
-)]
-pub trait IntoResponse {
-    /// Converts it.
-    fn into_response(self) -> Response;
-
-    /// Converts it, with errors kept separate from answers.
-    #[doc(hidden)]
-    fn respond(self) -> Result<Response>
-    where
-        Self: Sized,
-    {
-        Ok(self.into_response())
-    }
-}
-
-impl IntoResponse for Response {
-    fn into_response(self) -> Response {
-        self
-    }
-}
-
-/// Plain text, with status 200.
-impl IntoResponse for &'static str {
-    fn into_response(self) -> Response {
-        Response::text(200, self)
-    }
-}
-
-/// Plain text, with status 200.
-impl IntoResponse for String {
-    fn into_response(self) -> Response {
-        Response::text(200, self)
-    }
-}
-
-/// An error becomes the response of [`Error::reject`](crate::error::Error::reject), 400 for an invalid parameter or query, and otherwise
-/// 500, which is counted and logged as the failure of a handler.
-impl<R: IntoResponse> IntoResponse for Result<R> {
-    fn into_response(self) -> Response {
-        match self {
-            Ok(response) => response.into_response(),
-            Err(error) => refusal(&error).0,
-        }
-    }
-
-    fn respond(self) -> Result<Response> {
-        self?.respond()
     }
 }

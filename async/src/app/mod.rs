@@ -55,8 +55,8 @@ pub use endpoint::Endpoint;
 pub use event_message::{ReceivedEvent, RequestRefused};
 #[cfg(feature = "json")]
 pub use events::EventSocket;
-pub use handler::{Handler, IntoHandler, IntoPage, IntoResponse, Page};
+pub use handler::{Handler, IntoHandler, IntoPage, Page};
 pub use layer::Layer;
 pub use router::{Route, Router};
-pub use sansws_common::app::{Auth, Credential, PerAddress};
+pub use sansws_common::app::{Auth, Credential, IntoResponse, PerAddress};
 pub use service::App;

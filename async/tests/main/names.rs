@@ -20,6 +20,10 @@ const ALLOWED: &[(&str, &str)] = &[
     ),
     ("Hub", "core: the state machine; async: the handle to it"),
     (
+        "IntoPage",
+        "common: a page that does not wait; async: one that may",
+    ),
+    (
         "Layer",
         "common: a check that does not wait; async: one that may",
     ),

@@ -7,7 +7,8 @@ use sansws_core::http::{RequestHead, Response};
 use sansws_core::internal::Framing;
 use sansws_core::time::Instant;
 
-use super::service::{App, Decision, Page};
+use super::page::Page;
+use super::service::{App, Decision};
 use crate::contain::contain;
 use crate::metrics::RequestKind;
 use crate::server::answer::{counted, failed, judge};

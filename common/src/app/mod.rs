@@ -5,6 +5,7 @@ mod address;
 mod always;
 mod auth;
 mod layer;
+mod page;
 mod router;
 mod service;
 mod table;
@@ -16,10 +17,13 @@ pub use always::answer_of;
 pub use auth::Claim;
 pub use auth::{Auth, Credential, Verifier};
 pub use layer::Layer;
+#[doc(hidden)]
+pub use page::Page;
+pub use page::{IntoPage, IntoResponse};
 pub use router::{Route, Router};
 pub use service::App;
 #[doc(hidden)]
-pub use service::{Decision, Page};
+pub use service::Decision;
 #[doc(hidden)]
 pub use table::{Found, RouteTable, Target};
 

@@ -6,18 +6,17 @@ use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
-use sansws_core::http::Response;
 use sansws_core::route;
 use sansws_core::route::{Converter, RouteErrors};
 
 use super::NoHub;
 use super::layer::Layer;
-use super::service::{App, Goal, Page};
+use super::page::{IntoPage, Page};
+use super::service::{App, Goal};
 use super::table::{RouteTable, Target};
-use crate::error::Result;
 use crate::server::answer::WEBSOCKET;
 use crate::server::policy::ConnectionPolicy;
-use crate::server::scope::{Attached, Scope};
+use crate::server::scope::Attached;
 
 /// A pattern and its handler or page. `H` is what the adapter runs for a WebSocket, `B` refers to a hub.
 ///
@@ -65,33 +64,27 @@ impl<H, B: Clone> Route<H, B> {
     }
 
     /// Creates a route to a page, for GET and HEAD.
-    pub fn get(
-        pattern: impl Into<String>,
-        page: impl Fn(Scope) -> Result<Response> + Send + Sync + 'static,
-    ) -> Self {
+    pub fn get<K>(pattern: impl Into<String>, page: impl IntoPage<K>) -> Self {
         Self::page(["GET", "HEAD"], pattern, page)
     }
 
     /// Creates a route to a page, for POST. Its body is read before the page runs; see [`page`](Self::page).
-    pub fn post(
-        pattern: impl Into<String>,
-        page: impl Fn(Scope) -> Result<Response> + Send + Sync + 'static,
-    ) -> Self {
+    pub fn post<K>(pattern: impl Into<String>, page: impl IntoPage<K>) -> Self {
         Self::page(["POST"], pattern, page)
     }
 
     /// Creates a route to a page, for any methods. Once the layers have passed a request, its body is read, at most
     /// [`Limits::body`](sansws_core::config::Limits::body) bytes of the route's policy (413 beyond), and available as
-    /// [`Scope::body`].
+    /// [`Scope::body`](crate::server::scope::Scope::body).
     ///
     /// For methods other than GET, HEAD and OPTIONS, pages of other hosts are refused as for WebSockets: see
     /// [`OriginPolicy`](sansws_core::handshake::OriginPolicy).
-    pub fn page<M: Into<String>>(
+    pub fn page<M: Into<String>, K>(
         methods: impl IntoIterator<Item = M>,
         pattern: impl Into<String>,
-        page: impl Fn(Scope) -> Result<Response> + Send + Sync + 'static,
+        page: impl IntoPage<K>,
     ) -> Self {
-        Self::to(pattern, Goal::Page(Arc::new(page)), methods)
+        Self::to(pattern, Goal::Page(page.into_page()), methods)
     }
 
     /// Creates a route to a handler for plain requests with these methods.
@@ -173,7 +166,7 @@ impl<H, B: Clone> Route<H, B> {
         self
     }
 
-    /// Shares a state with its handler: [`Scope::state`].
+    /// Shares a state with its handler: [`Scope::state`](crate::server::scope::Scope::state).
     #[must_use]
     pub fn state<S: Any + Send + Sync>(mut self, state: S) -> Self {
         self.entry.states.put(Arc::new(state));
@@ -249,23 +242,15 @@ impl<H, B: Clone> Router<H, B> {
         self.add(Route::new(pattern, handler))
     }
 
-    /// Adds a page for GET and HEAD. A path may have both a page and a WebSocket.
+    /// Adds a page for GET and HEAD: a function, or a response itself. A path may have both a page and a WebSocket.
     #[must_use]
-    pub fn get(
-        self,
-        pattern: impl Into<String>,
-        page: impl Fn(Scope) -> Result<Response> + Send + Sync + 'static,
-    ) -> Self {
+    pub fn get<K>(self, pattern: impl Into<String>, page: impl IntoPage<K>) -> Self {
         self.add(Route::get(pattern, page))
     }
 
     /// Adds a page for POST; for other methods see [`Route::page`].
     #[must_use]
-    pub fn post(
-        self,
-        pattern: impl Into<String>,
-        page: impl Fn(Scope) -> Result<Response> + Send + Sync + 'static,
-    ) -> Self {
+    pub fn post<K>(self, pattern: impl Into<String>, page: impl IntoPage<K>) -> Self {
         self.add(Route::post(pattern, page))
     }
 
@@ -288,11 +273,8 @@ impl<H, B: Clone> Router<H, B> {
     /// Answers requests that match no route, with any method, instead of a 404; WebSocket requests are rejected with the answer. Only
     /// the fallback of the served router counts, not those of nested routers.
     #[must_use]
-    pub fn fallback(
-        mut self,
-        page: impl Fn(Scope) -> Result<Response> + Send + Sync + 'static,
-    ) -> Self {
-        self.fallback = Some(Arc::new(page));
+    pub fn fallback<K>(mut self, page: impl IntoPage<K>) -> Self {
+        self.fallback = Some(page.into_page());
         self
     }
 
@@ -339,7 +321,7 @@ impl<H, B: Clone> Router<H, B> {
         self
     }
 
-    /// Shares a state with all handlers: [`Scope::state`]. There is one per type; an inner one hides an outer one.
+    /// Shares a state with all handlers: [`Scope::state`](crate::server::scope::Scope::state). There is one per type; an inner one hides an outer one.
     #[must_use]
     pub fn state<S: Any + Send + Sync>(self, state: S) -> Self {
         self.shared_state(Arc::new(state))

@@ -10,14 +10,12 @@ use sansws_core::route::{Pattern, UrlError};
 
 use super::NoHub;
 use super::layer::Layer;
+use super::page::Page;
 use super::table::{Found, RouteTable};
 use crate::contain::contain;
 use crate::error::{HandlerError, Result};
 use crate::server::policy::ConnectionPolicy;
 use crate::server::scope::Scope;
-
-/// A page.
-pub type Page = Arc<dyn Fn(Scope) -> Result<Response> + Send + Sync>;
 
 /// The decision on a request.
 #[doc(hidden)]

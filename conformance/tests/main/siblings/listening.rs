@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use sansws_async::{Error, ServerHandle};
 use sansws_core::config::Config;
-use sansws_core::http::Response;
 
 use super::scripts::{frame, upgrade};
 use super::servers::until;
@@ -60,6 +59,11 @@ fn serve(
             server
         }};
     }
+    macro_rules! serving {
+        ($ws:ident, $reads:expr) => {
+            server!($ws).serve($ws::Router::new().get("/", "a page\n").route("/ws", $reads))
+        };
+    }
     macro_rules! on_runtime {
         ($ws:ident) => {
             async move {
@@ -68,25 +72,18 @@ fn serve(
                     while socket.receive().await?.is_some() {}
                     Ok(())
                 }
-                let router = $ws::Router::new().get("/", "a page\n");
-                let router = router.route("/ws", reads);
-                server!($ws).serve(router).await
+                serving!($ws, reads).await
             }
         };
     }
-    let page = || Ok(Response::text(200, "a page\n"));
     match adapter {
         Adapter::Tokio => crate::runtimes::on_tokio::block_on(on_runtime!(sansws_tokio)),
         Adapter::Smol => crate::runtimes::on_smol::block_on(on_runtime!(sansws_smol)),
-        Adapter::Std => {
-            let router = sansws_std::Router::new().get("/", move |_: sansws_std::Scope| page());
-            let router = router.route("/ws", |upgrade: sansws_std::Upgrade| {
-                let mut socket = upgrade.accept()?;
-                while socket.receive()?.is_some() {}
-                Ok(())
-            });
-            server!(sansws_std).serve(router)
-        }
+        Adapter::Std => serving!(sansws_std, |upgrade: sansws_std::Upgrade| {
+            let mut socket = upgrade.accept()?;
+            while socket.receive()?.is_some() {}
+            Ok(())
+        }),
         Adapter::Mio => {
             fn reads(
                 _: &mut sansws_mio::Socket<'_, ()>,
@@ -94,9 +91,7 @@ fn serve(
             ) -> sansws_mio::Result {
                 Ok(())
             }
-            let router = sansws_mio::Router::new().get("/", move |_: sansws_mio::Scope| page());
-            let router = router.route("/ws", reads);
-            server!(sansws_mio).serve(router)
+            serving!(sansws_mio, reads)
         }
     }
 }

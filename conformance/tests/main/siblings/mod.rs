@@ -14,6 +14,7 @@ mod extremes;
 #[cfg(unix)]
 mod listening;
 mod losses;
+mod pages;
 mod per_address;
 mod reconnecting;
 mod requests;

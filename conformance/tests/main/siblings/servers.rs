@@ -269,7 +269,7 @@ fn on_std(setup: &Setup, tell: impl FnOnce((SocketAddr, ServerHandle))) -> Resul
         .route("/panics", panics)
         .route("/fails", fails)
         .route("/rejects", rejects)
-        .get("/page", |_: Scope| Ok(Response::text(200, "a page\n")))
+        .get("/page", "a page\n")
         .post("/body", |scope: Scope| {
             Ok(Response::text(
                 200,
@@ -277,8 +277,12 @@ fn on_std(setup: &Setup, tell: impl FnOnce((SocketAddr, ServerHandle))) -> Resul
             ))
         })
         .get("/big", |_: Scope| Ok(Response::text(200, "x".repeat(BIG))))
-        .get("/page/fails", |_: Scope| Err("it fails".into()))
-        .get("/page/panics", |_: Scope| panic!("on purpose"));
+        .get("/page/fails", |_: Scope| -> Result<Response> {
+            Err("it fails".into())
+        })
+        .get("/page/panics", |_: Scope| -> &'static str {
+            panic!("on purpose")
+        });
     let bound = Listener::bind("127.0.0.1:0")?;
     let mut server = Server::new(listener!(bound, setup)).options(options!(sansws_std, setup));
     tell((server.local_addr()?, server.handle()));
@@ -359,7 +363,7 @@ fn on_mio(setup: &Setup, tell: impl FnOnce((SocketAddr, ServerHandle))) -> Resul
         .route("/panics", Panics)
         .route("/fails", Fails)
         .route("/rejects", Rejects)
-        .get("/page", |_: Scope| Ok(Response::text(200, "a page\n")))
+        .get("/page", "a page\n")
         .post("/body", |scope: Scope| {
             Ok(Response::text(
                 200,
@@ -367,8 +371,12 @@ fn on_mio(setup: &Setup, tell: impl FnOnce((SocketAddr, ServerHandle))) -> Resul
             ))
         })
         .get("/big", |_: Scope| Ok(Response::text(200, "x".repeat(BIG))))
-        .get("/page/fails", |_: Scope| Err("it fails".into()))
-        .get("/page/panics", |_: Scope| panic!("on purpose"));
+        .get("/page/fails", |_: Scope| -> Result<Response> {
+            Err("it fails".into())
+        })
+        .get("/page/panics", |_: Scope| -> &'static str {
+            panic!("on purpose")
+        });
     let bound = Listener::bind("127.0.0.1:0")?;
     let mut server = Server::new(listener!(bound, setup)).options(options!(sansws_mio, setup));
     tell((server.local_addr()?, server.handle()));

@@ -26,9 +26,7 @@ pub(super) fn serve_router(listener: TcpListener, mode: Mode) -> ServeResult {
     let router = Router::new()
         .route("/", echo)
         .route("/rooms/{room}", echo)
-        .get("/health", |_: Scope| {
-            Ok(sansws_mio::Response::text(200, "fine\n"))
-        })
+        .get("/health", "fine\n")
         .layer(|_: &mut Scope| Ok(()))
         .state(());
     server(listener, mode)?.serve(router)?;
