@@ -12,13 +12,13 @@ use sansws_common::contain::contain;
 use sansws_common::entropy::seed;
 use sansws_common::error::{Error, Result};
 use sansws_common::{ClientState, ConnectOptions, IntoRequest, Scope, Stop};
-use sansws_core::close::{CloseCode, Closed, LossCause};
+use sansws_core::close::{CloseCode, Closed};
 use sansws_core::dial::{Reconnect, ReconnectOptions};
 use sansws_core::handshake::AcceptOptions;
 use sansws_core::http::Url;
 use sansws_core::hub::{HubError, Joined, Signal};
 use sansws_core::random::Seed;
-use sansws_core::time::Duration;
+use sansws_core::time::{Duration, Instant};
 
 use crate::dialer::Dialer;
 use crate::endpoint::Endpoint;
@@ -262,21 +262,19 @@ impl Running {
         Ok(())
     }
 
-    /// Decides on the state after the end of a connection or an attempt, and sets the timer of a wait. `is_done`: our side has closed with
-    /// 1000.
+    /// Returns the state after the end of a connection or an attempt, by `judge` unless the client was closed, and sets the timer of a
+    /// wait.
     fn next(
         &mut self,
         within: &mut Loop,
-        error: Error,
         closed: Option<&Closed>,
-        is_done: bool,
+        judge: impl FnOnce(&mut Reconnect, Instant) -> ClientState,
     ) -> ClientState {
         self.place.connection.set(None);
-        let reconnect = &mut self.settings.reconnect;
-        let state = if is_done || self.place.is_closing.get() || within.is_ending() {
+        let state = if self.place.is_closing.get() || within.is_ending() {
             ClientState::Stopped(Stop::Closed(closed.cloned()))
         } else {
-            ClientState::after(error, reconnect, within.now())
+            judge(&mut self.settings.reconnect, within.now())
         };
         if let (ClientState::Waiting { wait, .. }, Some(client)) = (&state, self.client.upgrade()) {
             let kept = within.keep_client(Handler::of(Rc::clone(&client)));
@@ -366,7 +364,8 @@ impl Host for Running {
         if matches!(self.data, Data::Gone) {
             return;
         }
-        match self.next(within, error, None, false) {
+        let judge = |reconnect: &mut Reconnect, now| ClientState::after(error, reconnect, now);
+        match self.next(within, None, judge) {
             state @ ClientState::Stopped(_) => self.stop(within, state),
             state => self.change(&state),
         }
@@ -374,12 +373,11 @@ impl Host for Running {
 
     fn close(&mut self, at: At, within: &mut Loop, closed: &Closed) {
         // It is decided first: the callback finds the client waiting, and may close it.
-        let error = match closed.cause {
-            Some(LossCause::Violation(violation)) => Error::Violation(violation),
-            _ => Error::Disconnect(Box::new(closed.clone())),
+        let said = within.said(at.id);
+        let judge = |reconnect: &mut Reconnect, now| {
+            ClientState::after_end(closed.clone(), said, reconnect, now)
         };
-        let is_done = within.said(at.id) == CloseCode::NORMAL.get();
-        let state = self.next(within, error, Some(closed), is_done);
+        let state = self.next(within, Some(closed), judge);
         self.has_stopped = matches!(state, ClientState::Stopped(_));
         let endpoint = &self.endpoint;
         let called = contain(|| endpoint.call(|host| host.close(at, within, closed)));

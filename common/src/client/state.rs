@@ -72,6 +72,16 @@ impl ClientState {
         }
     }
 
+    /// Returns the state after a connection has ended, where each side may have closed it; `said` is as for
+    /// [`first_close`](crate::socket::ending::Ending::first_close). A client that has itself closed with 1000 is done.
+    #[doc(hidden)]
+    pub fn after_end(closed: Closed, said: u16, reconnect: &mut Reconnect, now: Instant) -> Self {
+        if said == CloseCode::NORMAL.get() {
+            return Self::Stopped(Stop::Closed(Some(closed)));
+        }
+        Self::after(Error::of_end(closed), reconnect, now)
+    }
+
     /// Logs the new state of a client of this URL, and calls the hook `on_change`, which may panic.
     #[doc(hidden)]
     pub fn report<F: FnMut(&Self) + ?Sized>(&self, url: &Url, hook: Option<&mut F>) {
@@ -192,11 +202,13 @@ const fn is_untrusted(_: &io::Error) -> bool {
 mod tests {
     use super::*;
     use crate::error::KindError;
-    use sansws_core::close::CloseCode;
+    use sansws_core::close::LossCause;
+    use sansws_core::dial::ReconnectOptions;
     use sansws_core::error::{InvalidInput, Violation};
     use sansws_core::frame::MessageKind;
     use sansws_core::handshake::RedirectError;
     use sansws_core::http::Response;
+    use sansws_core::random::Seed;
 
     #[test]
     fn each_error() {
@@ -256,6 +268,48 @@ mod tests {
         for (error, want) in cases {
             assert_eq!(ended(&error), want, "{error:?}");
         }
+    }
+
+    #[test]
+    fn a_client_that_has_closed_with_1000_is_done() {
+        let after = |code, cause, said| {
+            let mut reconnect = Reconnect::new(ReconnectOptions::default(), &Seed::new([7; 32]));
+            let closed = Closed {
+                code: CloseCode::new(code),
+                reason: String::new(),
+                clean: code != 0,
+                cause,
+            };
+            ClientState::after_end(closed, said, &mut reconnect, Instant::ZERO)
+        };
+        // However the server answers, or not.
+        for (code, cause) in [
+            (1000, None),
+            (1011, None),
+            (0, Some(LossCause::Unresponsive)),
+        ] {
+            let ClientState::Stopped(Stop::Closed(Some(closed))) = after(code, cause, 1000) else {
+                panic!("{code}");
+            };
+            assert_eq!((closed.code, closed.cause), (CloseCode::new(code), cause));
+        }
+        // Another code of its own says nothing about the next connection.
+        for said in [0, 1001, 1005, 4000] {
+            let state = after(1001, None, said);
+            assert!(matches!(state, ClientState::Waiting { .. }), "{state:?}");
+            let state = after(1000, None, said);
+            assert!(
+                matches!(state, ClientState::Stopped(Stop::Done(_))),
+                "{state:?}"
+            );
+        }
+        let violation = Violation::ReservedBit;
+        let ClientState::Stopped(Stop::Failed(why)) =
+            after(0, Some(LossCause::Violation(violation)), 1002)
+        else {
+            panic!("a server that breaks the protocol stops it");
+        };
+        assert!(matches!(&*why, Error::Violation(found) if *found == violation));
     }
 
     #[cfg(feature = "tls")]

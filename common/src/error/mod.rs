@@ -14,7 +14,7 @@ use std::io;
 
 use thiserror::Error as ThisError;
 
-use sansws_core::close::{CloseCode, Closed};
+use sansws_core::close::{CloseCode, Closed, LossCause};
 use sansws_core::error::{InvalidInput, SendError, Violation};
 use sansws_core::frame::MessageKind;
 use sansws_core::handshake::{Failure, RedirectError, Refusal};
@@ -352,6 +352,15 @@ impl Error {
             }
             misuse => misuse.into(),
         })
+    }
+
+    /// Returns how a connection ended as an error, however normal that was.
+    #[doc(hidden)]
+    pub fn of_end(closed: Closed) -> Self {
+        match closed.cause {
+            Some(LossCause::Violation(violation)) => violation.into(),
+            _ => Self::Disconnect(Box::new(closed)),
+        }
     }
 
     /// Names the refused field.

@@ -26,7 +26,6 @@ pub struct Ending {
 #[derive(Debug)]
 struct End {
     closed: Closed,
-    violation: Option<Violation>,
     io: Option<io::Error>,
     /// The kind of `io`, once it was reported.
     reported_io: Option<io::ErrorKind>,
@@ -67,24 +66,24 @@ impl Ending {
             clean: true,
             cause: None,
         };
-        self.note(closed, None, None);
+        self.note(closed, None);
     }
 
     /// Records that the peer broke the protocol.
     pub fn note_violation(&mut self, violation: Violation) {
         let closed = lost(Some(LossCause::Violation(violation)));
-        self.note(closed, Some(violation), None);
+        self.note(closed, None);
     }
 
     /// Records that the connection was lost. A write that failed before is the cause.
     pub fn note_lost(&mut self, cause: LossCause) {
-        self.note(lost(self.write_failure.or(Some(cause))), None, None);
+        self.note(lost(self.write_failure.or(Some(cause))), None);
     }
 
     /// Records that the transport failed, as [`note_lost`](Self::note_lost).
     pub fn note_failed(&mut self, error: io::Error) {
         let cause = self.write_failure.unwrap_or_else(|| cause_of(&error));
-        self.note(lost(Some(cause)), None, Some(error));
+        self.note(lost(Some(cause)), Some(error));
     }
 
     /// Records that this side cut it off, with this code in place of one that the peer gets.
@@ -95,16 +94,15 @@ impl Ending {
             clean: false,
             cause: None,
         };
-        self.note(closed, None, None);
+        self.note(closed, None);
     }
 
     /// Only the first end counts.
-    fn note(&mut self, closed: Closed, violation: Option<Violation>, io: Option<io::Error>) {
+    fn note(&mut self, closed: Closed, io: Option<io::Error>) {
         if self.end.is_none() {
             let io = self.write_error.take().or(io);
             self.end = Some(Box::new(End {
                 closed,
-                violation,
                 io,
                 reported_io: None,
             }));
@@ -124,7 +122,10 @@ impl Ending {
 
     /// Returns how the peer broke the protocol.
     pub fn violation(&self) -> Option<Violation> {
-        self.end.as_ref().and_then(|end| end.violation)
+        match self.closed()?.cause {
+            Some(LossCause::Violation(violation)) => Some(violation),
+            _ => None,
+        }
     }
 
     /// Returns which side closed first, and with which code, for a connection with this end, if it has ended. `said` is the code of our own
@@ -147,17 +148,18 @@ impl Ending {
 
     /// Returns the end as an error, however normal it was.
     pub fn disconnected(&self) -> Error {
-        let closed = self.closed().cloned();
-        let closed = closed.unwrap_or_else(|| lost(self.write_failure));
-        Error::Disconnect(Box::new(closed))
+        Error::Disconnect(Box::new(self.known_so_far()))
     }
 
     /// Returns the end as an error for a sender, however normal it was.
     pub fn error(&self) -> Error {
-        match self.violation() {
-            Some(violation) => violation.into(),
-            None => self.disconnected(),
-        }
+        Error::of_end(self.known_so_far())
+    }
+
+    /// Returns how it ended, as far as that is known.
+    fn known_so_far(&self) -> Closed {
+        let closed = self.closed().cloned();
+        closed.unwrap_or_else(|| lost(self.write_failure))
     }
 
     /// Reports the end to the receiver.
@@ -169,7 +171,7 @@ impl Ending {
         let Some(end) = &mut self.end else {
             return Ok(());
         };
-        if let Some(violation) = end.violation {
+        if let Some(LossCause::Violation(violation)) = end.closed.cause {
             return Err(violation.into());
         }
         if end.closed.is_normal() {
