@@ -21,6 +21,9 @@
 //! # drop(router);
 //! ```
 
+#[cfg(feature = "json")]
+mod events;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -30,10 +33,14 @@ use sansws_common::error::{Error, Result};
 use crate::server::{StreamedPage, StreamedResponse, Upgrade};
 use crate::{Scope, ServerOptions};
 
+#[cfg(feature = "json")]
+pub use events::EventSocket;
 pub(crate) use sansws_common::app::Decision;
 pub use sansws_common::app::{
     Auth, Credential, IntoPage, IntoResponse, Layer, PerAddress, Verifier,
 };
+#[cfg(feature = "json")]
+pub use sansws_common::app::{ReceivedEvent, RequestRefused};
 
 /// A pattern and its handler or page.
 ///

@@ -10,6 +10,7 @@ mod support;
 mod api;
 mod client;
 mod deadlines;
+mod events;
 mod layers;
 mod lending;
 mod names;

@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use crate::api_reader::Api;
 
 /// Types of both, whose methods are compared.
-const TYPES: [&str; 14] = [
+const TYPES: [&str; 15] = [
     "App",
     "Client",
+    "EventSocket",
     "Layer",
     "Listener",
     "MessageReader",
@@ -23,9 +24,17 @@ const TYPES: [&str; 14] = [
 ];
 
 /// Methods that only blocking code has, and why.
-const OWN: [(&str, &str); 14] = [
+const OWN: [(&str, &str); 16] = [
     (
         "Client::receive_timeout",
+        "a `select!` stops waiting elsewhere",
+    ),
+    (
+        "EventSocket::next_timeout",
+        "a `select!` stops waiting elsewhere",
+    ),
+    (
+        "EventSocket::request_timeout",
         "a `select!` stops waiting elsewhere",
     ),
     ("ReadHalf::receive_timeout", "as above"),

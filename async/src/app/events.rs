@@ -1,27 +1,15 @@
 //! Named events and requests with replies, as JSON over a connection.
-//! [`EventSocket`] describes the format of the messages.
+//! `sansws_common::app` has the format, the ids and the limits; this file waits.
 //! Knows no route.
-
-use std::collections::VecDeque;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::value::RawValue;
 
-use super::event_message::{Received, ReceivedEvent, RequestRefused, Sent};
 use crate::error::{Error, Result};
 use crate::socket::Json;
 use crate::socket::websocket::WebSocket;
 use crate::transport::Transport;
-use sansws_common::socket::ending::vanished;
-use sansws_core::close::CloseCode;
-use sansws_core::message::Message;
-
-/// Maximum number of events that wait while a request waits for its reply.
-const MOST: usize = 256;
-
-/// Maximum number of bytes of their names and data.
-const MOST_BYTES: usize = 1 << 20;
+use sansws_common::app::{EventMessage, EventProtocol, ReceivedEvent, RequestRefused};
 
 /// A connection whose messages are events with names, in both directions. An event may ask for a reply.
 ///
@@ -52,10 +40,7 @@ const MOST_BYTES: usize = 1 << 20;
 #[derive(Debug)]
 pub struct EventSocket<T: Transport> {
     socket: WebSocket<T>,
-    /// The id of the last request.
-    last: u64,
-    /// Events that arrived while a request waited.
-    waiting: VecDeque<ReceivedEvent>,
+    protocol: EventProtocol,
 }
 
 impl<T: Transport> EventSocket<T> {
@@ -63,8 +48,7 @@ impl<T: Transport> EventSocket<T> {
     pub const fn new(socket: WebSocket<T>) -> Self {
         Self {
             socket,
-            last: 0,
-            waiting: VecDeque::new(),
+            protocol: EventProtocol::new(),
         }
     }
 
@@ -78,13 +62,7 @@ impl<T: Transport> EventSocket<T> {
     /// # Errors
     /// [`Error::Json`] when the data cannot be serialized.
     pub fn text<V: Serialize + ?Sized>(name: &str, data: &V) -> Result<String, Error> {
-        Ok(serde_json::to_string(&Sent {
-            event: Some(name),
-            id: None,
-            reply: None,
-            data: Some(data),
-            error: None,
-        })?)
+        EventProtocol::event(name, data)
     }
 
     /// Sends an event.
@@ -92,7 +70,7 @@ impl<T: Transport> EventSocket<T> {
     /// # Errors
     /// Those of [`WebSocket::send`], and [`Error::Json`] when the data cannot be serialized.
     pub async fn emit<V: Serialize + ?Sized>(&mut self, name: &str, data: &V) -> Result<(), Error> {
-        let text = Self::text(name, data)?;
+        let text = EventProtocol::event(name, data)?;
         self.socket.send_text(text).await
     }
 
@@ -107,44 +85,21 @@ impl<T: Transport> EventSocket<T> {
         V: Serialize + ?Sized,
         A: DeserializeOwned,
     {
-        self.last += 1;
-        let id = self.last;
-        let text = serde_json::to_string(&Sent {
-            event: Some(name),
-            id: Some(id),
-            reply: None,
-            data: Some(data),
-            error: None,
-        });
-        self.socket.send_text(text.map_err(Error::from)?).await?;
+        let (id, text) = self.protocol.request(name, data)?;
+        self.socket.send_text(text).await?;
         loop {
-            match self.step().await? {
-                // No reply can come, however normal this end is: a handler that meets it has not failed.
-                None => {
-                    let closed = self.socket.closed().unwrap_or_else(vanished);
-                    return Err(Error::Disconnect(closed.into()).into());
+            let Some(message) = self.socket.receive_json().await? else {
+                return Err(EventProtocol::unanswered(self.socket.closed()).into());
+            };
+            match self.protocol.receive(id, message)? {
+                Some(Ok(data)) => {
+                    let Json(value) = self.socket.parse(data)?;
+                    return Ok(Ok(value));
                 }
-                Some(Received::Reply(of, reply)) if of == id => {
-                    return match reply {
-                        Ok(data) => Ok(Ok(self.parse(data.as_deref())?)),
-                        Err(refused) => Ok(Err(refused)),
-                    };
-                }
-                // Its request has been given up.
-                Some(Received::Reply(..)) => {}
-                Some(Received::Event(event)) if !self.has_room(&event) => {
-                    let why = "too many events before a reply";
-                    return Err(Error::close(CloseCode::POLICY, why));
-                }
-                Some(Received::Event(event)) => self.waiting.push_back(event),
+                Some(Err(refused)) => return Ok(Err(refused)),
+                None => {}
             }
         }
-    }
-
-    /// Returns whether an event may wait behind the others.
-    fn has_room(&self, event: &ReceivedEvent) -> bool {
-        let bytes: usize = self.waiting.iter().map(ReceivedEvent::bytes).sum();
-        self.waiting.len() < MOST && bytes + event.bytes() <= MOST_BYTES
     }
 
     /// Returns the next event; `None` after a normal end of the connection.
@@ -152,13 +107,13 @@ impl<T: Transport> EventSocket<T> {
     /// # Errors
     /// Those of [`WebSocket::receive`], and [`Error::Json`] for a message that is no event.
     pub async fn next(&mut self) -> Result<Option<ReceivedEvent>, Error> {
-        if let Some(event) = self.waiting.pop_front() {
+        if let Some(event) = self.protocol.take_kept() {
             return Ok(Some(event));
         }
         loop {
-            match self.step().await? {
-                Some(Received::Event(event)) => return Ok(Some(event)),
-                Some(Received::Reply(..)) => {}
+            match self.socket.receive_json().await? {
+                Some(EventMessage::Event(event)) => return Ok(Some(event)),
+                Some(EventMessage::Reply(..)) => {}
                 None => return Ok(None),
             }
         }
@@ -169,7 +124,8 @@ impl<T: Transport> EventSocket<T> {
     /// # Errors
     /// [`Error::Json`] when they are of another type; a handler that returns it closes with 1007.
     pub fn data<V: DeserializeOwned>(&self, event: &ReceivedEvent) -> Result<V, Error> {
-        self.parse(event.data.as_deref())
+        let Json(value) = self.socket.parse(event.json())?;
+        Ok(value)
     }
 
     /// Replies to an event. If the peer does not wait for a reply, nothing is sent.
@@ -181,7 +137,7 @@ impl<T: Transport> EventSocket<T> {
         event: &ReceivedEvent,
         data: &V,
     ) -> Result<(), Error> {
-        self.answer(event, Some(data), None).await
+        self.answer(event, Ok(data)).await
     }
 
     /// Refuses an event. If the peer does not wait for a reply, nothing is sent.
@@ -189,35 +145,17 @@ impl<T: Transport> EventSocket<T> {
     /// # Errors
     /// As for [`emit`](Self::emit).
     pub async fn refuse(&mut self, event: &ReceivedEvent, reason: &str) -> Result<(), Error> {
-        self.answer::<()>(event, None, Some(reason)).await
+        self.answer::<()>(event, Err(reason)).await
     }
 
     async fn answer<V: Serialize + ?Sized>(
         &mut self,
         event: &ReceivedEvent,
-        data: Option<&V>,
-        error: Option<&str>,
+        answer: Result<&V, &str>,
     ) -> Result<(), Error> {
-        if event.id.is_none() {
-            return Ok(());
+        match EventProtocol::answer(event, answer)? {
+            Some(text) => self.socket.send_text(text).await,
+            None => Ok(()),
         }
-        let text = serde_json::to_string(&Sent {
-            event: None,
-            id: None,
-            reply: event.id,
-            data,
-            error,
-        })?;
-        self.socket.send_text(text).await
-    }
-
-    fn parse<V: DeserializeOwned>(&self, data: Option<&RawValue>) -> Result<V, Error> {
-        let text = data.map_or("null", RawValue::get);
-        let Json(value) = self.socket.parse(Message::Text(text.to_owned()))?;
-        Ok(value)
-    }
-
-    async fn step(&mut self) -> Result<Option<Received>, Error> {
-        self.socket.receive_json().await
     }
 }

@@ -40,8 +40,6 @@
 mod auth;
 mod endpoint;
 #[cfg(feature = "json")]
-mod event_message;
-#[cfg(feature = "json")]
 mod events;
 mod handler;
 mod layer;
@@ -52,11 +50,11 @@ mod target;
 pub use auth::Verifier;
 pub use endpoint::Endpoint;
 #[cfg(feature = "json")]
-pub use event_message::{ReceivedEvent, RequestRefused};
-#[cfg(feature = "json")]
 pub use events::EventSocket;
 pub use handler::{Handler, IntoHandler, IntoPage, Page};
 pub use layer::Layer;
 pub use router::{Route, Router};
 pub use sansws_common::app::{Auth, Credential, IntoResponse, PerAddress};
+#[cfg(feature = "json")]
+pub use sansws_common::app::{ReceivedEvent, RequestRefused};
 pub use service::App;

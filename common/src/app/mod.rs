@@ -4,6 +4,10 @@
 mod address;
 mod always;
 mod auth;
+#[cfg(feature = "json")]
+mod event_message;
+#[cfg(feature = "json")]
+mod events;
 mod layer;
 mod page;
 mod router;
@@ -16,6 +20,14 @@ pub use always::answer_of;
 #[doc(hidden)]
 pub use auth::Claim;
 pub use auth::{Auth, Credential, Verifier};
+#[cfg(feature = "json")]
+#[doc(hidden)]
+pub use event_message::EventMessage;
+#[cfg(feature = "json")]
+pub use event_message::{ReceivedEvent, RequestRefused};
+#[cfg(feature = "json")]
+#[doc(hidden)]
+pub use events::EventProtocol;
 pub use layer::Layer;
 #[doc(hidden)]
 pub use page::Page;

@@ -10,6 +10,7 @@ mod clients;
 mod control;
 mod dialing;
 mod ending;
+mod events;
 mod extremes;
 #[cfg(unix)]
 mod listening;

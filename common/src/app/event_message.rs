@@ -8,52 +8,58 @@ use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, Vi
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
+use sansws_core::message::Message;
+
 const EVENT: &str = "event";
 const ID: &str = "id";
 const REPLY: &str = "reply";
 const DATA: &str = "data";
 const ERROR: &str = "error";
 
-/// An event from the peer.
+/// An event from the peer, as `next` of an adapter's `EventSocket` returns it.
 ///
 /// ```
-/// use sansws_async::app::{EventSocket, ReceivedEvent};
-/// use sansws_async::{Result, Transport};
+/// use sansws_common::app::ReceivedEvent;
 ///
-/// async fn handle<T: Transport>(events: &mut EventSocket<T>, event: ReceivedEvent) -> Result {
+/// /// What is refused, and in which words.
+/// fn refusal(event: &ReceivedEvent) -> Option<String> {
 ///     match event.name() {
-///         "moved" => {
-///             let (x, y): (f64, f64) = events.data(&event)?;
-///             println!("moved to {x}, {y}");
+///         "moved" | "left" => None,
+///         name if event.wants_reply() => Some(format!("no event {name}")),
+///         name => {
+///             println!("an unknown event: {name}");
+///             None
 ///         }
-///         name if event.wants_reply() => events.refuse(&event, &format!("no event {name}")).await?,
-///         name => println!("an unknown event: {name}"),
 ///     }
-///     Ok(())
 /// }
+/// # let _ = refusal;
 /// ```
 #[derive(Debug)]
 pub struct ReceivedEvent {
-    pub(super) name: String,
-    pub(super) data: Option<Box<RawValue>>,
+    name: String,
+    data: Option<Box<RawValue>>,
     pub(super) id: Option<u64>,
 }
 
 /// The peer refused a request.
 ///
 /// ```
-/// use sansws_async::app::{EventSocket, RequestRefused};
-/// use sansws_async::{Result, Transport};
+/// use sansws_common::app::RequestRefused;
 ///
-/// async fn position<T: Transport>(events: &mut EventSocket<T>) -> Result<Option<(f64, f64)>> {
-///     match events.request("position", &()).await? {
-///         Ok(position) => Ok(Some(position)),
+/// /// What `request` of an adapter's `EventSocket` returned.
+/// fn position(reply: Result<(f64, f64), RequestRefused>) -> Option<(f64, f64)> {
+///     match reply {
+///         Ok(position) => Some(position),
 ///         Err(RequestRefused { reason }) => {
 ///             println!("the page did not tell its position: {reason}");
-///             Ok(None)
+///             None
 ///         }
 ///     }
 /// }
+///
+/// let refused = RequestRefused { reason: "hidden".into() };
+/// assert_eq!(refused.to_string(), "the request was refused: hidden");
+/// assert_eq!(position(Err(refused)), None);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestRefused {
@@ -83,6 +89,12 @@ impl ReceivedEvent {
     /// Returns whether the peer waits for a reply.
     pub const fn wants_reply(&self) -> bool {
         self.id.is_some()
+    }
+
+    /// Returns the JSON of its data.
+    #[doc(hidden)]
+    pub fn json(&self) -> Message {
+        json(self.data.as_deref())
     }
 }
 
@@ -117,12 +129,20 @@ fn put<M: SerializeMap, V: Serialize + ?Sized>(
 }
 
 /// A message from the peer.
-pub(super) enum Received {
+#[derive(Debug)]
+pub enum EventMessage {
+    /// An event, which may be a request.
     Event(ReceivedEvent),
-    Reply(u64, Result<Option<Box<RawValue>>, RequestRefused>),
+    /// A reply to the request with this id: the JSON of its data.
+    Reply(u64, Result<Message, RequestRefused>),
 }
 
-impl<'de> Deserialize<'de> for Received {
+/// Returns the JSON of data, which may be missing.
+fn json(data: Option<&RawValue>) -> Message {
+    Message::Text(data.map_or("null", RawValue::get).into())
+}
+
+impl<'de> Deserialize<'de> for EventMessage {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(Object)
     }
@@ -131,13 +151,13 @@ impl<'de> Deserialize<'de> for Received {
 struct Object;
 
 impl<'de> Visitor<'de> for Object {
-    type Value = Received;
+    type Value = EventMessage;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object that is an event or a reply")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Received, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<EventMessage, A::Error> {
         let mut event = Member(None);
         let mut id = Member(None);
         let mut reply = Member(None);
@@ -155,10 +175,10 @@ impl<'de> Visitor<'de> for Object {
         }
         let (id, data) = (id.value(), data.value());
         match (event.value(), reply.value(), error.value()) {
-            (Some(name), None, None) => Ok(Received::Event(ReceivedEvent { name, data, id })),
-            (None, Some(reply), None) => Ok(Received::Reply(reply, Ok(data))),
+            (Some(name), None, None) => Ok(EventMessage::Event(ReceivedEvent { name, data, id })),
+            (None, Some(reply), None) => Ok(EventMessage::Reply(reply, Ok(json(data.as_deref())))),
             (None, Some(reply), Some(reason)) => {
-                Ok(Received::Reply(reply, Err(RequestRefused { reason })))
+                Ok(EventMessage::Reply(reply, Err(RequestRefused { reason })))
             }
             _ => Err(A::Error::custom("it is neither an event nor a reply")),
         }
