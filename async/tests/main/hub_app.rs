@@ -148,6 +148,8 @@ fn a_client_that_reconnects_with_its_position_misses_nothing() {
         for text in ["one", "two"] {
             hub.publish("news", text).try_publish().unwrap();
         }
+        // A group that has only a history is in no list.
+        assert!(hub.groups().is_empty());
         let mut socket = server
             .connect(&format!("/?since={position}"))
             .await

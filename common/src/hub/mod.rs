@@ -418,7 +418,8 @@ impl<O> Hub<O> {
         nodes.iter().map(|node| node.state().hub.count(group)).sum()
     }
 
-    /// Returns the groups with members in this process, in order.
+    /// Returns the groups with members in this process, in order. One whose members have all left is not among them, even if it keeps a
+    /// history.
     pub fn groups(&self) -> Vec<Arc<str>> {
         let mut all: Vec<Arc<str>> = self
             .inner
