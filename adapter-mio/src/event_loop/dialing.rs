@@ -161,6 +161,11 @@ impl Loop {
                 Ok(Next::Open) => {
                     if let Some(url) = &connecting.traced {
                         trace::connect_ended(url, None);
+                        if let (Some(url), Some(peer)) =
+                            (trace::wanted(url), self.peers.get_mut(slot))
+                        {
+                            peer.ending().tell_client(url);
+                        }
                     }
                     self.opened(slot);
                     return self.open_turn(slot);

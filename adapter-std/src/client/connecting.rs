@@ -32,14 +32,9 @@ pub fn connect_over<S: ByteStream>(
     url: impl IntoRequest,
     options: ConnectOptions,
 ) -> Result<WebSocket<S>, Error> {
-    let (url, options) = url.into_request(options)?;
-    trace::connects(&url);
-    let connected = Connecting::from_now(stream, &url, options).and_then(|mut connecting| {
-        let socket = connecting.resume()?;
-        socket.ok_or_else(|| io::Error::from(io::ErrorKind::WouldBlock).into())
-    });
-    trace::connect_ended(&url, connected.as_ref().err());
-    connected
+    let mut connecting = Connecting::new(stream, url, options)?;
+    let socket = connecting.resume()?;
+    socket.ok_or_else(|| connecting.gave_up(io::Error::from(io::ErrorKind::WouldBlock).into()))
 }
 
 /// A client's opening handshake that is going on, for streams that do not block.
@@ -74,6 +69,8 @@ pub struct Connecting<S> {
     /// When to stop waiting for the rest of a refusal, whose status is known.
     body_until: Option<Instant>,
     ended: bool,
+    /// `tracing` was told that it connects there, and awaits what comes of it.
+    told: Option<Url>,
 }
 
 impl<S: ByteStream> Connecting<S> {
@@ -84,12 +81,18 @@ impl<S: ByteStream> Connecting<S> {
     /// [`Error::BadUrl`]; [`Error::BadHeader`] and [`Error::InvalidInput`] for options that are not allowed in a request.
     pub fn new(stream: S, url: impl IntoRequest, options: ConnectOptions) -> Result<Self, Error> {
         let (url, options) = url.into_request(options)?;
-        Self::from_now(stream, &url, options)
-    }
-
-    fn from_now(stream: S, url: &Url, options: ConnectOptions) -> Result<Self, Error> {
         let deadline = options.config.timeouts.handshake.map(|wait| now() + wait);
-        Self::until(stream, url, options.options, options.config, deadline)
+        trace::connects(&url);
+        match Self::until(stream, &url, options.options, options.config, deadline) {
+            Ok(connecting) => Ok(Self {
+                told: Some(url),
+                ..connecting
+            }),
+            Err(error) => {
+                trace::connect_ended(&url, Some(&error));
+                Err(error)
+            }
+        }
     }
 
     /// Like [`new`](Self::new), but a part of the timeout has passed, for example for TLS.
@@ -113,6 +116,7 @@ impl<S: ByteStream> Connecting<S> {
             deadline,
             body_until: None,
             ended: false,
+            told: None,
         })
     }
 
@@ -122,6 +126,28 @@ impl<S: ByteStream> Connecting<S> {
     /// # Errors
     /// As for [`connect_over`]; [`InvalidInput::OutOfTurn`] after it was done.
     pub fn resume(&mut self) -> Result<Option<WebSocket<S>>, Error> {
+        match self.step() {
+            Ok(Some(socket)) => {
+                if let Some(url) = self.told.take() {
+                    trace::connect_ended(&url, None);
+                    socket.shared().engine().tell_client(&url);
+                }
+                Ok(Some(socket))
+            }
+            Ok(None) => Ok(None),
+            Err(error) => Err(self.gave_up(error)),
+        }
+    }
+
+    /// Tells that it failed, once.
+    fn gave_up(&mut self, error: Error) -> Error {
+        if let Some(url) = self.told.take() {
+            trace::connect_ended(&url, Some(&error));
+        }
+        error
+    }
+
+    fn step(&mut self) -> Result<Option<WebSocket<S>>, Error> {
         let answer = match self.answer() {
             Err(Error::Io(error)) if is_not_now(&error) => {
                 if self.deadline.is_some_and(|deadline| deadline <= now()) {

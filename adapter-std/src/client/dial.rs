@@ -32,7 +32,7 @@ pub fn connect(url: impl IntoRequest, options: ConnectOptions) -> Result<WebSock
     trace::connects(&url);
     let connected = follow(url.clone(), options);
     trace::connect_ended(&url, connected.as_ref().err());
-    connected
+    connected.inspect(|socket| socket.shared().engine().tell_client(&url))
 }
 
 /// Dials `url`, and again for each redirect, as far as allowed.

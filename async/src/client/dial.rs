@@ -42,7 +42,7 @@ pub async fn connect<R: Runtime>(
     trace::connects(&url);
     let connected = follow(url.clone(), dial, once::<R>).await;
     trace::connect_ended(&url, connected.as_ref().err());
-    connected
+    connected.inspect(|socket| socket.shared().engine().tell_client(&url))
 }
 
 /// Dials once.
@@ -92,7 +92,7 @@ pub async fn connect_over<R: Runtime, S: ByteStream>(
         Err(error) => Err(Error::other(error)),
     };
     trace::connect_ended(&url, connected.as_ref().err());
-    connected
+    connected.inspect(|socket| socket.shared().engine().tell_client(&url))
 }
 
 /// Dials for a [`Client`](crate::Client).

@@ -33,6 +33,25 @@ pub fn connect_ended(url: &Url, error: Option<&Error>) {
     });
 }
 
+/// Returns the URL of a client that is connected once, if anyone wants to be told of its [end](ended).
+pub fn wanted(url: &Url) -> Option<Url> {
+    let is_wanted = contain(|| tracing::enabled!(tracing::Level::DEBUG));
+    is_wanted.unwrap_or_default().then(|| url.clone())
+}
+
+/// A connection of a client that is connected once has ended.
+pub fn ended(url: &Url, closed: &Closed) {
+    tell(|| {
+        say!(
+            url,
+            websocket.close_code = closed.code(),
+            websocket.close_reason = closed.reason,
+            websocket.loss_cause = closed.cause.map(tracing::field::display),
+            "a client's connection ended"
+        );
+    });
+}
+
 /// A client that reconnects waits this long, because of this error.
 pub fn waits(url: &Url, why: &Error, wait: Duration) {
     tell(|| {

@@ -6,7 +6,9 @@ use std::io;
 
 use sansws_core::close::{CloseCode, Closed, LossCause};
 use sansws_core::error::Violation;
+use sansws_core::http::Url;
 
+use crate::client::trace;
 use crate::error::{Error, Result};
 use crate::metrics::ClosedBy;
 
@@ -16,11 +18,19 @@ pub struct Ending {
     end: Option<Box<End>>,
     /// The error of a failed write.
     write_error: Option<io::Error>,
-    /// The last error reported to the receiver that is not the end.
-    fault: Option<Box<Fault>>,
+    details: Option<Box<Details>>,
     reported: bool,
     /// Why a write failed, if one did: a sender may have learned of the end before it was known.
     write_failure: Option<LossCause>,
+}
+
+/// What few connections have.
+#[derive(Debug, Default)]
+struct Details {
+    /// The last error reported to the receiver that is not the end.
+    fault: Option<Fault>,
+    /// Where a client is connected whose end `tracing` is told of.
+    client: Option<Url>,
 }
 
 #[derive(Debug)]
@@ -40,6 +50,19 @@ struct Fault {
 }
 
 impl Ending {
+    /// Once this is dropped, `tracing` is told how the connection of a client to this URL ended: application code runs only then, when no
+    /// lock is held.
+    pub fn tell_client(&mut self, url: Url) {
+        self.details.get_or_insert_default().client = Some(url);
+    }
+
+    /// Tells nothing: the stream goes on with another protocol.
+    pub fn tell_nothing(&mut self) {
+        if let Some(details) = &mut self.details {
+            details.client = None;
+        }
+    }
+
     /// Returns whether it has ended.
     pub const fn is_known(&self) -> bool {
         self.end.is_some()
@@ -112,7 +135,7 @@ impl Ending {
     /// Records a reported error, and the close code for a handler that fails with it.
     pub fn note_fault(&mut self, error: &Error, code: CloseCode, reason: String) {
         let text = error.to_string();
-        self.fault = Some(Box::new(Fault { text, code, reason }));
+        self.details.get_or_insert_default().fault = Some(Fault { text, code, reason });
     }
 
     /// Returns how it ended.
@@ -205,7 +228,8 @@ impl Ending {
 
     /// Returns the meaning of an error with this text, if it was reported for this connection: some wrappers hide all but the text.
     pub fn has_reported(&self, text: &str) -> Option<(CloseCode, String)> {
-        if let Some(fault) = self.fault.as_ref().filter(|fault| fault.text == text) {
+        let fault = self.details.as_ref().and_then(|of| of.fault.as_ref());
+        if let Some(fault) = fault.filter(|fault| fault.text == text) {
             return Some((fault.code, fault.reason.clone()));
         }
         let is = |error: Error| error.to_string() == text;
@@ -221,6 +245,17 @@ impl Ending {
     fn was_told_early(&self, is: impl Fn(Closed) -> bool) -> bool {
         let mut told = [None, self.write_failure].into_iter();
         self.write_failure.is_some() && told.any(|cause| is(lost(cause)))
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        let details = self.details.take();
+        if let Some(url) = details.and_then(|details| details.client) {
+            let aborted = || lost(self.write_failure.or(Some(LossCause::Aborted)));
+            let end = self.end.take().map(|end| end.closed);
+            trace::ended(&url, &end.unwrap_or_else(aborted));
+        }
     }
 }
 

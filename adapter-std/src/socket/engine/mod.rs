@@ -19,6 +19,7 @@ use std::thread;
 use std::time::Duration;
 
 use sansws_common::Counters;
+use sansws_common::client::trace;
 use sansws_common::error::Error;
 use sansws_common::metrics::ClosedBy;
 use sansws_common::socket::answers::Answers;
@@ -28,6 +29,7 @@ use sansws_common::socket::taking::Taking;
 use sansws_common::socket::traffic::Traffic;
 use sansws_core::close::{CloseCode, Closed, LossCause};
 use sansws_core::connection::{Connection, State, TransportAction};
+use sansws_core::http::Url;
 use sansws_core::message::Assembly;
 use sansws_core::time::Instant;
 
@@ -145,7 +147,15 @@ impl<S: ByteStream> Engine<S> {
                 thread::sleep(LET_GO);
             }
         }
+        self.ending.tell_nothing();
         (self.stream, self.unread.take())
+    }
+
+    /// Tells `tracing` how the connection of a client to this URL ended, once it has and is dropped.
+    pub(crate) fn tell_client(&mut self, url: &Url) {
+        if let Some(url) = trace::wanted(url) {
+            self.ending.tell_client(url);
+        }
     }
 
     /// Sends the rest of a response before everything else.

@@ -147,7 +147,10 @@ impl<T: Transport> Engine<T> {
     }
 
     /// Returns the transport, and what was read from it but not processed.
-    pub(crate) fn into_transport(self) -> (T, Vec<u8>) {
+    pub(crate) fn into_transport(mut self) -> (T, Vec<u8>) {
+        if let Some(rare) = &mut self.rare {
+            rare.ending.tell_nothing();
+        }
         let unread = self.unread.bytes().to_vec();
         (self.transport, unread)
     }

@@ -5,9 +5,11 @@
 use crate::metrics::ClosedBy;
 use crate::socket::engine::{Engine, Error, Result};
 use crate::transport::Transport;
+use sansws_common::client::trace;
 use sansws_common::socket::ending::{Ending, vanished};
 use sansws_core::close::{CloseCode, Closed, LossCause};
 use sansws_core::error::{SendError, Violation};
+use sansws_core::http::Url;
 
 impl<T: Transport> Engine<T> {
     fn ending(&self) -> Option<&Ending> {
@@ -50,6 +52,13 @@ impl<T: Transport> Engine<T> {
         self.connection.end_of_output(self.transport.now());
         self.note_lost(LossCause::Aborted);
         self.wakers.wake_all();
+    }
+
+    /// Tells `tracing` how the connection of a client to this URL ended, once it has and is dropped.
+    pub(crate) fn tell_client(&mut self, url: &Url) {
+        if let Some(url) = trace::wanted(url) {
+            self.rare_mut().ending.tell_client(url);
+        }
     }
 
     /// Only the first end counts.

@@ -4,7 +4,7 @@ use std::fmt::{Debug, Write};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use sansws_async::ConnectOptions;
+use sansws_async::{ConnectOptions, LossCause};
 use socket2::{Domain, Socket, Type};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
@@ -15,27 +15,79 @@ use super::Adapter;
 use super::clients::{Host, Told, dial};
 use crate::support::certs::Certs;
 
-/// Connects over a stream that is there already.
+/// Connects over a stream that is there already, and reads to the end, unless the connection is dropped before, or goes on with another
+/// protocol.
 fn dial_over(adapter: Adapter, at: SocketAddr, url: &str) -> bool {
     let options = ConnectOptions::default();
+    let is_read = !url.ends_with("dropped");
     match adapter {
         Adapter::Tokio => crate::runtimes::on_tokio::block_on(async {
             let stream = tokio::net::TcpStream::connect(at).await.unwrap();
-            sansws_tokio::connect_over(stream, url, options)
-                .await
-                .is_ok()
+            let Ok(mut socket) = sansws_tokio::connect_over(stream, url, options).await else {
+                return false;
+            };
+            if url.ends_with("moved") {
+                assert!(socket.into_inner().is_ok());
+                return true;
+            }
+            while is_read && socket.receive().await.unwrap().is_some() {}
+            true
         }),
         Adapter::Smol => smol::block_on(async {
             let stream = smol::net::TcpStream::connect(at).await.unwrap();
-            sansws_smol::connect_over(stream, url, options)
-                .await
-                .is_ok()
+            let Ok(mut socket) = sansws_smol::connect_over(stream, url, options).await else {
+                return false;
+            };
+            if url.ends_with("moved") {
+                assert!(socket.into_inner().is_ok());
+                return true;
+            }
+            while is_read && socket.receive().await.unwrap().is_some() {}
+            true
         }),
         Adapter::Std => {
             let stream = std::net::TcpStream::connect(at).unwrap();
-            sansws_std::connect_over(stream, url, options).is_ok()
+            let Ok(mut socket) = sansws_std::connect_over(stream, url, options) else {
+                return false;
+            };
+            if url.ends_with("moved") {
+                assert!(socket.into_inner().is_ok());
+                return true;
+            }
+            while is_read && socket.receive().unwrap().is_some() {}
+            true
         }
         Adapter::Mio => unreachable!("it has none"),
+    }
+}
+
+/// Connects on std by steps, over a stream that does not block.
+fn dial_by_steps(at: SocketAddr, url: &str) {
+    let stream = std::net::TcpStream::connect(at).unwrap();
+    stream.set_nonblocking(true).unwrap();
+    let mut connecting =
+        sansws_std::Connecting::new(stream, url, ConnectOptions::default()).unwrap();
+    let mut socket = loop {
+        match connecting.resume() {
+            Ok(Some(socket)) => break socket,
+            Ok(None) => std::thread::yield_now(),
+            Err(_) => {
+                // It is told once, however often it is tried.
+                assert!(connecting.resume().is_err());
+                return;
+            }
+        }
+    };
+    loop {
+        match socket.receive() {
+            Ok(Some(_)) => {}
+            Ok(None) => return,
+            Err(error) => assert!(
+                matches!(&error, sansws_async::Error::Io(error)
+                    if error.kind() == std::io::ErrorKind::WouldBlock),
+                "{error:?}"
+            ),
+        }
     }
 }
 
@@ -62,7 +114,7 @@ impl<S: Subscriber> Layer<S> for Diary {
 }
 
 #[test]
-fn a_client_that_connects_once_says_where_to_and_why_it_could_not() {
+fn a_client_that_connects_once_says_where_to_how_it_ended_and_why_it_could_not() {
     let tls = sansws_async::tls::server(Certs::new().identity("server"), None).unwrap();
     let diary = Diary::default();
     let subscriber = registry().with(diary.clone());
@@ -71,7 +123,11 @@ fn a_client_that_connects_once_says_where_to_and_why_it_could_not() {
     let told = tracing::subscriber::with_default(subscriber, || {
         Adapter::ALL.map(|adapter| {
             let is_over_streams = adapter != Adapter::Mio;
-            let clients = if is_over_streams { 4 } else { 2 };
+            let clients = match adapter {
+                Adapter::Mio => 2,
+                Adapter::Std => 8,
+                _ => 6,
+            };
             let (address, host) = Host::start(tls.clone(), clients, |host| {
                 let refuses = host.head().starts_with("GET /refused");
                 if refuses {
@@ -107,7 +163,29 @@ fn a_client_that_connects_once_says_where_to_and_why_it_could_not() {
                 }
                 // It is told alike.
                 let over = std::mem::take(&mut *diary.0.lock().unwrap());
-                assert_eq!(over, told[..4], "{adapter:?}");
+                assert_eq!(over, told[..5], "{adapter:?}");
+                dial_over(adapter, address, "ws://host.test/moved");
+                let moved = std::mem::take(&mut *diary.0.lock().unwrap());
+                assert_eq!(moved.len(), 2, "{adapter:?} {moved:#?}");
+                dial_over(adapter, address, "ws://host.test/dropped");
+                let dropped = std::mem::take(&mut *diary.0.lock().unwrap());
+                let end = dropped.last().unwrap();
+                let cause = LossCause::Aborted;
+                assert_eq!(dropped.len(), 3, "{adapter:?} {dropped:#?}");
+                assert!(
+                    end.contains("message=a client's connection ended "),
+                    "{end}"
+                );
+                assert!(end.contains("websocket.close_code=1006 "), "{end}");
+                let lost = format!("websocket.loss_cause={cause} ");
+                assert!(end.contains(&lost), "{adapter:?} {end}");
+            }
+            if adapter == Adapter::Std {
+                for path in ["?secret", "refused"] {
+                    dial_by_steps(address, &format!("ws://host.test/{path}"));
+                }
+                let steps = std::mem::take(&mut *diary.0.lock().unwrap());
+                assert_eq!(steps, told[..5]);
             }
             host.join().unwrap();
             (adapter, told)
@@ -115,10 +193,11 @@ fn a_client_that_connects_once_says_where_to_and_why_it_could_not() {
     });
     let at = |path: &str| format!("server.address=\"host.test\" server.port=80 url.path={path:?} ");
     let first = &told[0].1;
-    assert_eq!(first.len(), 6, "{first:#?}");
+    assert_eq!(first.len(), 7, "{first:#?}");
     for (line, (message, path)) in first.iter().zip([
         ("a client connects", "/"),
         ("a client is connected", "/"),
+        ("a client's connection ended", "/"),
         ("a client connects", "/refused"),
         ("a client gave up", "/refused"),
         ("a client connects", "/none"),
@@ -132,6 +211,12 @@ fn a_client_that_connects_once_says_where_to_and_why_it_could_not() {
             message == "a client gave up",
             "{line}"
         );
+        assert_eq!(
+            line.contains("websocket.close_code=1000 websocket.close_reason="),
+            message == "a client's connection ended",
+            "{line}"
+        );
+        assert!(!line.contains("websocket.loss_cause"), "{line}");
     }
     for (adapter, lines) in &told {
         assert_eq!(lines, first, "{adapter:?}");
