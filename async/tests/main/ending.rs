@@ -133,3 +133,38 @@ fn the_writing_side_is_shut_down_while_other_tasks_hold_the_connection() {
         assert_eq!(state(&wire, &task), (true, false), "{returns}");
     }
 }
+
+/// Nothing is written when the peer answers our Close, but somebody must end the transport.
+#[test]
+fn a_driver_ends_tcp_after_a_close_of_ours_that_another_task_sees_answered() {
+    let kept: Rc<Cell<Option<ReadHalf<Wire>>>> = Rc::default();
+    let slot = kept.clone();
+    let (wire, mut task, handle) = open(
+        Config::default(),
+        move |upgrade: Upgrade<Wire>| async move {
+            let (mut reader, writer) = upgrade.accept().await?.split();
+            reader.receive().await?;
+            slot.set(Some(reader));
+            let _writer = writer;
+            pending().await
+        },
+    );
+    wire.push(frame(0x81, b"go", KEY));
+    task.run();
+    let mut reader = kept.take().unwrap();
+    let mut other = Task::new(async move {
+        assert_eq!(reader.receive().await?, None);
+        pending::<Result>().await
+    });
+    other.run();
+    handle.close();
+    task.run();
+    other.run();
+    assert_eq!(output(&wire).len(), 1, "our Close");
+    // The driver has its turn first, and leaves the input to its reader.
+    wire.push(close());
+    task.run();
+    other.run();
+    task.run();
+    assert!(wire.state().shut);
+}

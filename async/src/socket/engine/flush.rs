@@ -30,7 +30,7 @@ impl<T: Transport> Engine<T> {
         let joint = self.wakers.enter(role, cx);
         let cx = &mut Context::from_waker(joint.as_ref().unwrap_or_else(|| cx.waker()));
         let wrote = ready!(self.poll_written(cx, role));
-        if wrote && joint.is_some() {
+        if joint.is_some() && (wrote || self.leaves_end(role)) {
             self.wakers.wake_others(role);
         }
         Poll::Ready(())
@@ -100,20 +100,27 @@ impl<T: Transport> Engine<T> {
         Poll::Ready(Ok(wrote))
     }
 
-    /// Returns whether to shut down the writing side now. After the closing handshake this is left to the driver, which may rather drop
-    /// the transport: it learns in this turn whether the handler returns.
+    /// Returns whether to shut down the writing side now.
     fn shuts_down(&self, role: WakerRole) -> bool {
         let is_due = match self.connection.transport_action() {
             TransportAction::Keep | TransportAction::Drop => false,
             TransportAction::Shutdown => true,
-            TransportAction::Close if self.flags.driven && role != WakerRole::Driver => false,
-            TransportAction::Close => !self.closes_when_dropped(),
+            TransportAction::Close => !self.leaves_end(role) && !self.closes_when_dropped(),
         };
         is_due && !self.is_shut()
     }
 
-    /// Returns whether the transport is about to be dropped, and needs no end of its own.
-    pub(super) fn closes_when_dropped(&self) -> bool {
+    /// Returns whether the end of the transport, after the closing handshake, is left to the driver, which may rather drop it: the driver
+    /// learns in its turn whether the handler returns.
+    fn leaves_end(&self, role: WakerRole) -> bool {
+        self.flags.driven
+            && role != WakerRole::Driver
+            && self.connection.transport_action() == TransportAction::Close
+            && !self.is_shut()
+    }
+
+    /// Returns whether the transport is about to be dropped, once all input is read, and needs no end of its own.
+    fn closes_when_dropped(&self) -> bool {
         let is_last = self.rare.as_ref().is_some_and(|rare| rare.last);
         is_last && self.unread.is_empty() && self.transport.closes_when_dropped()
     }
@@ -129,10 +136,13 @@ impl<T: Transport> Engine<T> {
 
     /// Returns whether nothing is left to do but to drop the transport.
     pub(super) fn is_over(&self) -> bool {
-        match self.connection.transport_action() {
-            TransportAction::Drop => true,
-            TransportAction::Close => self.closes_when_dropped(),
-            TransportAction::Keep | TransportAction::Shutdown => false,
-        }
+        self.connection.transport_action() == TransportAction::Drop
+    }
+
+    /// Returns whether it is to be dropped after the closing handshake, if all input was read.
+    pub(super) fn is_dropped_at_once(&self) -> bool {
+        self.connection.transport_action() == TransportAction::Close
+            && !self.flags.dirty
+            && self.closes_when_dropped()
     }
 }

@@ -495,7 +495,7 @@ impl<T: Transport> Engine<T> {
             {}
             let _ = self.poll_flush(cx, role);
             if self.is_over() {
-                if !self.is_shut() && !self.closes_when_dropped() {
+                if !self.is_shut() {
                     let _ = self.transport.poll_shutdown(cx);
                     self.rare_mut().shut = true;
                 }
@@ -503,6 +503,9 @@ impl<T: Transport> Engine<T> {
             }
             if self.poll_read(cx, role, false).is_ready() {
                 continue;
+            }
+            if self.is_dropped_at_once() && !self.flags.hurried {
+                return Poll::Ready(());
             }
             self.park();
             ready!(self.poll_alarm(cx, role));

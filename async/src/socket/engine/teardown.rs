@@ -5,7 +5,6 @@
 use crate::metrics::ClosedBy;
 use crate::socket::engine::{Engine, Error, Result};
 use crate::transport::Transport;
-use sansws_common::client::trace;
 use sansws_common::socket::ending::{Ending, vanished};
 use sansws_core::close::{CloseCode, Closed, LossCause};
 use sansws_core::error::{SendError, Violation};
@@ -55,10 +54,8 @@ impl<T: Transport> Engine<T> {
     }
 
     /// Tells `tracing` how the connection of a client to this URL ended, once it has and is dropped.
-    pub(crate) fn tell_client(&mut self, url: &Url) {
-        if let Some(url) = trace::wanted(url) {
-            self.rare_mut().ending.tell_client(url);
-        }
+    pub(crate) fn tell_client(&mut self, url: Url) {
+        self.rare_mut().ending.tell_client(url);
     }
 
     /// Only the first end counts.
