@@ -23,9 +23,9 @@ use crate::socket::Socket;
 /// An error closes the connection like one of a handler in the other adapters: [`Error::close`](crate::Error::close) with its code, one of
 /// the application with 1011, and it is logged. So does a panic; the loop goes on.
 ///
-/// Of the connections that are ready at once, up to 64 are called back within 200 µs before their output, if it is little, is written: that
-/// costs less. After a callback that took a millisecond, and for a thousand turns of the loop, each one's output leaves before the next
-/// connection is called back.
+/// Small output of up to 64 connections that are ready at once is written together, at most 200 µs after the first callback began, or when the
+/// callback that runs then has returned: this costs less. After a callback of a millisecond, and for a thousand turns of the loop, the output of each connection
+/// leaves before the next one is called back.
 ///
 /// A closure `FnMut(&mut Socket<'_, ()>, Incoming<'_>) -> Result` is an endpoint that accepts every request.
 ///

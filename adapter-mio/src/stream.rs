@@ -222,7 +222,7 @@ impl Stream {
     /// Ends the writing side.
     ///
     /// # Errors
-    /// `WouldBlock` when TLS could not say good-bye yet.
+    /// `WouldBlock` when the `close_notify` of TLS could not be sent yet.
     pub(crate) fn shut_down(&mut self) -> io::Result<()> {
         #[cfg(feature = "tls")]
         if let Some(tls) = &mut self.tls {
@@ -241,7 +241,7 @@ impl Stream {
         }
     }
 
-    /// Returns whether dropping it closes it in order, if all input was read: TLS says good-bye first.
+    /// Returns whether dropping it closes it in order, if all input was read: TLS sends `close_notify` first.
     #[cfg(feature = "tls")]
     pub(crate) const fn closes_when_dropped(&self) -> bool {
         self.tls.is_none()

@@ -63,44 +63,50 @@ impl Loop {
     pub(super) fn turn_in_batch(&mut self, slot: usize) {
         let began = self.now;
         let peer = self.peers.get(slot);
-        if self.batch.cautious > 0 || !peer.is_some_and(|peer| peer.reads_first()) {
+        if self.batch.cautious == 0 && peer.is_some_and(|peer| peer.reads_first()) {
+            self.begin_turn(slot);
+        } else {
             self.turn(slot);
-            return self.note_slow(began);
         }
-        self.current = Some(slot);
-        self.lend(slot);
-        self.receive(slot);
-        self.current = None;
-        let Some(peer) = self
-            .peers
-            .get_mut(slot)
-            .filter(|peer| peer.has_little_to_write())
-        else {
-            self.turn(slot);
-            return self.note_slow(began);
-        };
-        if !std::mem::replace(&mut peer.flags.batched, true) {
-            if self.batch.slots.is_empty() {
-                self.batch.since = began;
-            }
-            self.batch.slots.push(slot);
+        if self.now.since(began) >= SLOW {
+            self.batch.cautious = CAUTIOUS;
         }
-        self.measure(slot, began);
-        self.note_slow(began);
-        if self.batch.slots.len() >= CONNECTIONS || self.now.since(self.batch.since) >= WAIT {
+        let batch = &self.batch;
+        let is_due = batch.cautious > 0
+            || batch.slots.len() >= CONNECTIONS
+            || self.now.since(batch.since) >= WAIT;
+        if is_due {
             self.write_batch();
         }
     }
 
-    /// Lets no output wait for a while if the turn that began then was slow.
-    fn note_slow(&mut self, began: Instant) {
-        if self.now.since(began) >= SLOW {
-            self.batch.cautious = CAUTIOUS;
+    /// Reads, and puts off the rest of the turn if it is short.
+    fn begin_turn(&mut self, slot: usize) {
+        let began = self.now;
+        self.current = Some(slot);
+        self.lend(slot);
+        self.receive(slot);
+        self.current = None;
+        let peer = self.peers.get_mut(slot);
+        if let Some(peer) = peer.filter(|peer| peer.has_little_to_write()) {
+            if !std::mem::replace(&mut peer.flags.batched, true) {
+                if self.batch.slots.is_empty() {
+                    self.batch.since = began;
+                }
+                self.batch.slots.push(slot);
+            }
+        } else {
+            self.take_turn(slot);
+            self.arm(slot);
         }
+        self.measure(slot, began);
     }
 
     /// Continues the turns of connections that have read.
     pub(super) fn write_batch(&mut self) {
+        if self.batch.slots.is_empty() {
+            return;
+        }
         let mut slots = std::mem::take(&mut self.batch.slots);
         for slot in slots.drain(..) {
             let Some(peer) = self.peers.get_mut(slot) else {
@@ -109,7 +115,7 @@ impl Loop {
             if !std::mem::take(&mut peer.flags.batched) {
                 continue;
             }
-            if peer.flags.owed || peer.flags.ended || peer.ending.is_some() {
+            if peer.flags.owed || peer.flags.ended || peer.is_ending() {
                 // It is called back once more.
                 self.now = crate::clock::now();
                 self.turn(slot);
@@ -122,5 +128,6 @@ impl Loop {
         }
         // No connection has come into it meanwhile.
         self.batch.slots = slots;
+        self.now = crate::clock::now();
     }
 }

@@ -48,6 +48,10 @@ impl Endpoint for Acts {
                 assert!(told.into_iter().all(Sent::is_accepted));
             }
             "slow" => std::thread::sleep(Duration::from_millis(5)),
+            "slow end" => {
+                std::thread::sleep(Duration::from_millis(5));
+                socket.close(CloseCode::NORMAL, "");
+            }
             "wait" => self.gate.recv()?,
             _ => assert!(socket.send(message).is_accepted()),
         }
@@ -137,5 +141,23 @@ fn after_a_slow_callback_answers_do_not_wait_for_other_callbacks() {
     at_once(&server, &mut [(&mut one, "an answer"), (&mut two, "wait")]);
     // The second callback waits for this.
     assert_eq!(text(&mut one), "an answer");
+    open.send(()).unwrap();
+}
+
+/// The turn of one that closes is whole, and stands between those whose answers wait.
+#[test]
+fn a_slow_callback_that_closes_ends_the_wait_of_those_before_it() {
+    let (server, open) = serve();
+    let [mut one, mut two, mut three] = [(); 3].map(|()| dial(&server));
+    at_once(
+        &server,
+        &mut [
+            (&mut one, "an answer"),
+            (&mut two, "slow end"),
+            (&mut three, "wait"),
+        ],
+    );
+    assert_eq!(text(&mut one), "an answer");
+    assert_eq!(two.receive().unwrap(), None);
     open.send(()).unwrap();
 }
