@@ -2,6 +2,7 @@
 //! `sansws_common::app` has the format, the ids and the limits; this file waits.
 //! Knows no route.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use sansws_common::Json;
@@ -109,8 +110,8 @@ impl<S: ByteStream> EventSocket<S> {
         self.request_until(name, data, Until::Forever)
     }
 
-    /// Sends an event and waits for the reply as [`request`](Self::request) does, but at most for `timeout`. A reply that comes
-    /// later is ignored.
+    /// Sends an event and waits for the reply as [`request`](Self::request) does, but at most until `timeout` after the call. A reply that
+    /// comes later is ignored. To send may take longer, while the peer does not read.
     ///
     /// # Errors
     /// As for [`request`](Self::request); [`Error::Io`] of the kind [`TimedOut`](std::io::ErrorKind::TimedOut) when no reply came in time.
@@ -149,7 +150,7 @@ impl<S: ByteStream> EventSocket<S> {
                     return Ok(Ok(value));
                 }
                 Some(Err(refused)) => return Ok(Err(refused)),
-                None => {}
+                None => in_time(until)?,
             }
         }
     }
@@ -181,7 +182,7 @@ impl<S: ByteStream> EventSocket<S> {
         loop {
             match self.receive(until)? {
                 Some(EventMessage::Event(event)) => return Ok(Some(event)),
-                Some(EventMessage::Reply(..)) => {}
+                Some(EventMessage::Reply(..)) => in_time(until)?,
                 None => return Ok(None),
             }
         }
@@ -231,5 +232,13 @@ impl<S: ByteStream> EventSocket<S> {
         let message = self.socket.receive_until(until)?;
         let json = message.map(|message| self.socket.parse(message));
         Ok(json.transpose()?.map(|Json(message)| message))
+    }
+}
+
+/// Fails after the time: messages that are of no use here may come without end.
+fn in_time(until: Until) -> Result<(), Error> {
+    match until {
+        Until::At(at) if at <= now() => Err(Error::Io(ErrorKind::TimedOut.into())),
+        Until::At(_) | Until::Forever | Until::Now => Ok(()),
     }
 }
