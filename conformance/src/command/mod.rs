@@ -82,7 +82,7 @@ enum Command {
         /// Start the client by this command, in which {url} stands for our URL; exit once it has ended.
         #[arg(long, value_name = "CMD")]
         exec: Option<String>,
-        /// How many seconds the client of --exec may go without a connection before it is ended.
+        /// How many seconds the client of --exec may go without a connection before it is ended; ten times as many before its first, since it may be built.
         #[arg(long, default_value_t = 60.0, value_name = "SECONDS", value_parser = options::positive)]
         idle: f64,
         #[command(flatten)]

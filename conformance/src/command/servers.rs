@@ -115,6 +115,17 @@ pub struct Client<'a> {
     pub idle: Duration,
 }
 
+/// How many times as long it may go without its first connection: a command may build it.
+const BUILDING: u32 = 10;
+
+impl Client<'_> {
+    /// Returns how long it may go without a connection.
+    fn limit(self, has_come: bool) -> Duration {
+        self.idle
+            .saturating_mul(if has_come { 1 } else { BUILDING })
+    }
+}
+
 /// Tests clients.
 pub fn serve(
     address: &str,
@@ -151,7 +162,8 @@ pub fn serve(
         .transpose()?;
     let ended = AtomicBool::new(false);
     let is_idle = || {
-        let idle = client.is_some_and(|client| server.idle() >= client.idle);
+        let is_over = |client: Client<'_>| server.idle() >= client.limit(server.has_come());
+        let idle = client.is_some_and(is_over);
         ended.fetch_or(idle, Ordering::Relaxed);
         idle
     };
@@ -167,7 +179,7 @@ pub fn serve(
     drop(server);
     drop(teller);
     let silent = client.filter(|_| ended.into_inner()).map(|client| {
-        let Client { command, idle } = client;
+        let (command, idle) = (client.command, client.limit(!agents.is_empty()));
         format!("`{command}` had no connection for {idle:?}, and was ended; see --idle")
     });
     if agents.is_empty() {

@@ -56,6 +56,8 @@ struct Open {
     count: usize,
     /// When the last of them began or ended.
     changed: Instant,
+    /// A client has connected.
+    has_come: bool,
 }
 
 impl std::fmt::Debug for Server<'_> {
@@ -101,6 +103,7 @@ impl<'a> Server<'a> {
             open: Mutex::new(Open {
                 count: 0,
                 changed: clock(),
+                has_come: false,
             }),
             progress: &|_, _| {},
             reported: &|_| {},
@@ -180,8 +183,15 @@ impl<'a> Server<'a> {
         }
     }
 
+    /// Returns whether a client has ever connected.
+    pub fn has_come(&self) -> bool {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.has_come
+    }
+
     fn count_open(&self, change: isize) {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.has_come = true;
         open.count = open.count.saturating_add_signed(change);
         open.changed = clock();
     }

@@ -416,20 +416,19 @@ fn a_client_is_started_and_the_run_ends_with_it() {
 
 #[test]
 fn a_client_that_neither_connects_nor_exits_is_ended() {
-    let serve = |command: &str| {
-        let common = ["serve", "127.0.0.1:0", "--only", "1.1.1", "--idle", "0.3"];
-        run(&[&common[..], &["--exec", command]].concat())
+    let serve = |idle: &str, command: &str| {
+        let common = ["serve", "127.0.0.1:0", "--only", "1.1.1"];
+        run(&[&common[..], &["--idle", idle, "--exec", command]].concat())
     };
-    let (code, out, error) = serve("sleep 1000");
+    let (code, out, error) = serve("0.3", "sleep 1000");
     assert_eq!(code, Some(2), "{out}");
-    let says =
-        "no client came: `sleep 1000` had no connection for 300ms, and was ended; see --idle";
+    let says = "no client came: `sleep 1000` had no connection for 3s, and was ended; see --idle";
     assert!(error.contains(says), "{error}");
     // One that has requested its report is only late to leave.
     let command = format!("{}; sleep 1000", as_peer("client").replace("exec ", ""));
-    let (code, out, error) = serve(&command);
+    let (code, out, error) = serve("3", &command);
     assert_eq!(code, Some(0), "{out}{error}");
-    assert!(error.contains("had no connection for 300ms"), "{error}");
+    assert!(error.contains("had no connection for 3s"), "{error}");
     // Another one was not done.
     let part = "import os, socket, time; from urllib.parse import urlsplit\n\
                 url = urlsplit(os.environ['WSCONFORM_URL'])\n\
@@ -438,7 +437,7 @@ fn a_client_that_neither_connects_nor_exits_is_ended() {
                 peer.recv(1)\ntime.sleep(1000)";
     let file = scratch("running-part.py");
     std::fs::write(&file, part).unwrap();
-    let (code, out, error) = serve(&format!("python3 {}", file.display()));
+    let (code, out, error) = serve("3", &format!("python3 {}", file.display()));
     assert_eq!(code, Some(3), "{out}{error}");
 }
 
