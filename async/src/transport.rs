@@ -46,8 +46,9 @@ pub trait Transport {
     /// Shuts down the writing side; reading goes on.
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
-    /// Returns whether dropping it closes it in order: its peer reads all that was written, and then the end of input. So does a socket of
-    /// which all input was read. After the closing handshake, a server then drops it at once, and does not wait for the peer's end.
+    /// Returns whether dropping it closes it in order: its peer reads all that was written, and then the end of input. This is so for a socket of
+    /// which all input was read, and not for a stream that buffers output itself. After the closing handshake, a server then drops it at once,
+    /// and does not wait for the peer's end.
     fn closes_when_dropped(&self) -> bool {
         false
     }

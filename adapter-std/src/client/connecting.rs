@@ -130,7 +130,9 @@ impl<S: ByteStream> Connecting<S> {
             Ok(Some(socket)) => {
                 if let Some(url) = self.told.take() {
                     trace::connect_ended(&url, None);
-                    socket.shared().engine().tell_client(&url);
+                    if let Some(url) = trace::wanted(&url) {
+                        socket.shared().engine().tell_client(url);
+                    }
                 }
                 Ok(Some(socket))
             }

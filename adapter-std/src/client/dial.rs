@@ -32,7 +32,11 @@ pub fn connect(url: impl IntoRequest, options: ConnectOptions) -> Result<WebSock
     trace::connects(&url);
     let connected = follow(url.clone(), options);
     trace::connect_ended(&url, connected.as_ref().err());
-    connected.inspect(|socket| socket.shared().engine().tell_client(&url))
+    let wanted = trace::wanted(&url);
+    if let (Ok(socket), Some(url)) = (&connected, wanted) {
+        socket.shared().engine().tell_client(url);
+    }
+    connected
 }
 
 /// Dials `url`, and again for each redirect, as far as allowed.

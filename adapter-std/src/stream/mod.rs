@@ -66,7 +66,7 @@ pub trait ByteStream {
         self.flush_all()
     }
 
-    /// Returns whether dropping it closes it in order, if all input was read: TLS says good-bye first.
+    /// Returns whether dropping it closes it in order, if all input was read: TLS sends `close_notify` first.
     #[doc(hidden)]
     fn closes_when_dropped(&self) -> bool {
         false

@@ -42,7 +42,11 @@ pub async fn connect<R: Runtime>(
     trace::connects(&url);
     let connected = follow(url.clone(), dial, once::<R>).await;
     trace::connect_ended(&url, connected.as_ref().err());
-    connected.inspect(|socket| socket.shared().engine().tell_client(&url))
+    let wanted = trace::wanted(&url);
+    if let (Ok(socket), Some(url)) = (&connected, wanted) {
+        socket.shared().engine().tell_client(url);
+    }
+    connected
 }
 
 /// Dials once.
@@ -92,7 +96,11 @@ pub async fn connect_over<R: Runtime, S: ByteStream>(
         Err(error) => Err(Error::other(error)),
     };
     trace::connect_ended(&url, connected.as_ref().err());
-    connected.inspect(|socket| socket.shared().engine().tell_client(&url))
+    let wanted = trace::wanted(&url);
+    if let (Ok(socket), Some(url)) = (&connected, wanted) {
+        socket.shared().engine().tell_client(url);
+    }
+    connected
 }
 
 /// Dials for a [`Client`](crate::Client).

@@ -21,7 +21,7 @@ const ERROR: &str = "error";
 /// ```
 /// use sansws_common::app::ReceivedEvent;
 ///
-/// /// What is refused, and in which words.
+/// /// Returns the reason for a refusal, if the event is unknown.
 /// fn refusal(event: &ReceivedEvent) -> Option<String> {
 ///     match event.name() {
 ///         "moved" | "left" => None,
@@ -46,7 +46,7 @@ pub struct ReceivedEvent {
 /// ```
 /// use sansws_common::app::RequestRefused;
 ///
-/// /// What `request` of an adapter's `EventSocket` returned.
+/// /// Returns the position, unless the page refused to tell it.
 /// fn position(reply: Result<(f64, f64), RequestRefused>) -> Option<(f64, f64)> {
 ///     match reply {
 ///         Ok(position) => Some(position),

@@ -24,7 +24,7 @@ pub struct Ending {
     write_failure: Option<LossCause>,
 }
 
-/// What few connections have.
+/// State that few connections have.
 #[derive(Debug, Default)]
 struct Details {
     /// The last error reported to the receiver that is not the end.

@@ -108,7 +108,7 @@ pub enum TransportAction {
     Keep,
     /// Close the stream: both Close frames were exchanged, all input was received, and a server ends TCP immediately (5.5.1). A TCP or Unix
     /// socket is dropped: its peer then reads all that was written, and the end of it. For another stream this is
-    /// [`Shutdown`](Self::Shutdown): dropped, it would say no good-bye, as TLS does.
+    /// [`Shutdown`](Self::Shutdown): a TLS stream that is dropped sends no `close_notify`.
     Close,
     /// Shut down the writing side (TCP: FIN), and go on reading until the end of input: a reset would destroy our Close (7.1.1).
     Shutdown,

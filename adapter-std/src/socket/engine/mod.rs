@@ -19,7 +19,6 @@ use std::thread;
 use std::time::Duration;
 
 use sansws_common::Counters;
-use sansws_common::client::trace;
 use sansws_common::error::Error;
 use sansws_common::metrics::ClosedBy;
 use sansws_common::socket::answers::Answers;
@@ -152,10 +151,8 @@ impl<S: ByteStream> Engine<S> {
     }
 
     /// Tells `tracing` how the connection of a client to this URL ended, once it has and is dropped.
-    pub(crate) fn tell_client(&mut self, url: &Url) {
-        if let Some(url) = trace::wanted(url) {
-            self.ending.tell_client(url);
-        }
+    pub(crate) fn tell_client(&mut self, url: Url) {
+        self.ending.tell_client(url);
     }
 
     /// Sends the rest of a response before everything else.
