@@ -1,6 +1,6 @@
 //! Reading from the connections that are ready, before writing to them.
-//! Alternating between the two, as whole turns do, drives the code of each out of the processor's cache: a message that comes alone costs less
-//! this way. Knows neither frames nor sockets.
+//! A message that comes alone costs less this way than in a turn of its own, presumably because the code of reading and that of writing do not
+//! drive each other out of the processor's cache. Knows neither frames nor sockets.
 
 use sansws_core::connection::Connection;
 use sansws_core::time::{Duration, Instant};
