@@ -69,7 +69,7 @@ pub struct Connecting<S> {
     /// When to stop waiting for the rest of a refusal, whose status is known.
     body_until: Option<Instant>,
     ended: bool,
-    /// `tracing` was told that it connects there, and awaits what comes of it.
+    /// `tracing` was told that it connects there, and is to be told of the outcome.
     told: Option<Url>,
 }
 

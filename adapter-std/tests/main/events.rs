@@ -57,3 +57,21 @@ fn a_request_can_be_given_up_and_its_late_reply_is_ignored() {
     says(&mut peer, r#"{"event":"left"}"#);
     assert_eq!(events.next_timeout(hour).unwrap().unwrap().name(), "left");
 }
+
+/// Replies that nobody asked for are there whenever it looks.
+#[test]
+fn a_timeout_ends_though_useless_replies_keep_coming() {
+    let (mut events, mut peer) = pair();
+    let useless = frame(1, br#"{"reply":77,"data":0}"#).repeat(100);
+    let flooding = std::thread::spawn(move || while peer.write_all(&useless).is_ok() {});
+    let is_late =
+        |error: Error| matches!(error, Error::Io(error) if error.kind() == ErrorKind::TimedOut);
+    assert!(is_late(
+        events.next_timeout(Duration::from_millis(20)).unwrap_err()
+    ));
+    let late: Result<Result<String, RequestRefused>> =
+        events.request_timeout("name", &(), Duration::from_millis(20));
+    assert!(is_late(Error::from(late.unwrap_err())));
+    drop(events);
+    flooding.join().unwrap();
+}
